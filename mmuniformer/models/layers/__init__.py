@@ -1,0 +1,13 @@
+"""The parts of the network: pure tensors, no config, no registry."""
+from .attention import Attention
+from .block import DividedBlock, GlobalBlock, LocalBlock
+from .checkpointing import checkpointed
+from .drop_path import DropPath
+from .embed import ConvPatchEmbed, PatchEmbed
+from .ffn import FeedForward
+from .norm import LAYER_NORM_EPS, batch_norm
+
+__all__ = [
+    'Attention', 'ConvPatchEmbed', 'DividedBlock', 'DropPath', 'FeedForward', 'GlobalBlock', 'LAYER_NORM_EPS',
+    'LocalBlock', 'PatchEmbed', 'batch_norm', 'checkpointed'
+]

@@ -1,0 +1,48 @@
+"""Convolutions with PyTorch's parameters that read and write channels-last maps ``(B, *S, C)``."""
+from torch import Tensor, nn
+
+from mmuniformer.ops import convolve, pointwise
+
+
+class _Convolution:
+    """Mixed into ``nn.Conv2d`` / ``nn.Conv3d``: same arguments, parameters and initial values, other layout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(x, self.weight, self.bias, self.stride, self.padding, self.groups)
+
+
+class Conv2d(_Convolution, nn.Conv2d):
+    """A convolution of maps ``(B, H, W, C)``."""
+
+
+class Conv3d(_Convolution, nn.Conv3d):
+    """A convolution of maps ``(B, T, H, W, C)``."""
+
+
+class _Pointwise:
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pointwise(x, self.weight, self.bias)
+
+
+class _Pointwise2d(_Pointwise, nn.Conv2d):
+    pass
+
+
+class _Pointwise3d(_Pointwise, nn.Conv3d):
+    pass
+
+
+def conv(ndim: int, *args, **kwargs) -> nn.Module:
+    """A convolution over ``ndim`` (2 or 3) dimensions, with the arguments of ``nn.Conv2d``."""
+    return (Conv2d if ndim == 2 else Conv3d)(*args, **kwargs)
+
+
+def depthwise(ndim: int, dim: int, kernel_size: int) -> nn.Module:
+    """A convolution of each of ``dim`` channels by itself that keeps the size of the map (zeros around it)."""
+    return conv(ndim, dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+
+
+def pointwise_conv(ndim: int, in_dim: int, out_dim: int) -> nn.Module:
+    """A Linear over channels whose weight has the shape of a 1x1(x1) convolution's, as the release keeps it."""
+    return (_Pointwise2d if ndim == 2 else _Pointwise3d)(in_dim, out_dim, 1)

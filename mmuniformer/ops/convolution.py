@@ -1,0 +1,44 @@
+"""Convolutions of channels-last maps."""
+from typing import Optional, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .layout import channels_first, channels_last
+
+
+def convolve(x: Tensor,
+             weight: Tensor,
+             bias: Optional[Tensor],
+             stride: Sequence[int],
+             padding: Sequence[int],
+             groups: int = 1) -> Tensor:
+    """Convolve a map of two or three dimensions.
+
+    Args:
+        x: Map of shape ``(B, *S, C)``.
+        weight: Kernel of shape ``(C_out, C / groups, *K)``, as ``torch.nn.Conv2d`` and ``Conv3d`` keep it.
+        bias: Shape ``(C_out,)`` or None.
+        stride: Step along each of ``S``.
+        padding: Zeros added at both ends of each of ``S``.
+        groups: Groups of channels that do not mix; ``C`` for a depthwise convolution.
+
+    Returns:
+        Map of shape ``(B, *S_out, C_out)``.
+    """
+    conv = F.conv3d if weight.ndim == 5 else F.conv2d
+    return channels_last(conv(channels_first(x), weight, bias, stride, padding, 1, groups))
+
+
+def pointwise(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
+    """A 1x1(x1) convolution, computed as the matrix product that it is.
+
+    Args:
+        x: Map of shape ``(B, *S, C)``.
+        weight: Kernel of shape ``(C_out, C, 1, 1[, 1])``.
+        bias: Shape ``(C_out,)`` or None.
+
+    Returns:
+        Map of shape ``(B, *S, C_out)``.
+    """
+    return F.linear(x, weight.flatten(1), bias)
