@@ -1,0 +1,215 @@
+"""Mends for known breaks of the dependencies: one function each, with its upstream reference and its version guard.
+
+``apply`` runs when ``mmuniformer`` is imported. Nothing here imports a framework (MMAction2, MMDetection, ...); what
+concerns one of them waits until somebody else imports it.
+
+Known and left alone: MMDetection 3.3.0, MMSegmentation 1.2.2 and MMAction2 1.2.0 refuse MMCV 2.2 and newer. Their own
+message says so, and no mend is honest, since they were never released against it: install ``mmcv==2.1.0`` for them.
+"""
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from importlib import metadata
+from pickle import UnpicklingError
+
+# The highest of what MMAction2 1.2, MMDetection 3.3, MMSegmentation 1.2, MMPose 1.3 and MMPretrain 1.2 ask for.
+MIN_VERSIONS = {'mmengine': '0.8.3', 'mmcv': '2.0.0'}
+_HOW_TO_INSTALL = {
+    'mmengine': '`pip install mmengine` (or its maintained fork, `pip install onedl-mmengine`)',
+    'mmcv': '`MMCV_WITH_OPS=1 pip install --no-build-isolation mmcv==2.1.0` after torch and "setuptools<81" '
+            '(or, if none of your frameworks refuses MMCV 2.2, its maintained fork, `pip install onedl-mmcv`)',
+}
+
+_DRN = 'mmaction.models.localizers.drn'
+
+
+def apply() -> None:
+    """Check that MMEngine and MMCV are there and new enough, then mend what is broken. May be called any number of times.
+
+    Raises:
+        ImportError: if MMEngine or MMCV is missing, too old or cannot be imported; the message says what to install.
+    """
+    for name in MIN_VERSIONS:
+        _require(name)
+    _know_our_configs()
+    _find_packages_without_pkg_resources()
+    _allow_checkpoint_contents()
+    _supply_missing_drn()
+
+
+def _require(name: str) -> None:
+    minimum, how = MIN_VERSIONS[name], _HOW_TO_INSTALL[name]
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            raise ImportError(f'mmuniformer needs {name} >= {minimum}, which is not installed. Install it with {how}.',
+                              name=name) from error
+        raise ImportError(f'{name} is installed, but importing it fails because the module {error.name!r} is missing. '
+                          + _hint(error.name), name=name) from error
+    version = getattr(module, '__version__', None)
+    if version is None:
+        raise ImportError(f'The module {name} found at {list(getattr(module, "__path__", []))} is not OpenMMLab\'s '
+                          f'(it has no version). Install it with {how}.', name=name)
+    if _release(version) < _release(minimum):
+        raise ImportError(f'mmuniformer needs {name} >= {minimum}, found {version}. Install it with {how}.', name=name)
+
+
+def _hint(missing: str) -> str:
+    if missing == 'pkg_resources':  # removed from setuptools (pypa/setuptools#5007)
+        return 'setuptools no longer holds it: `pip install "setuptools<81"`.'
+    return f'Install what provides {missing!r}.'
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers a version starts with: '2.1.0rc4' -> (2, 1, 0)."""
+    numbers = []
+    for part in version.split('.'):
+        digits = ''
+        for character in part:
+            if not character.isdigit():
+                break
+            digits += character
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    return tuple(numbers)
+
+
+# ---- MMEngine: configs of a package it does not know ----------------------------------------------------------------
+
+
+def _know_our_configs() -> None:
+    """Let ``_base_ = 'mmuniformer::...'`` work: MMEngine keeps a closed table of the packages it loads configs of."""
+    from mmengine.config.utils import MODULE2PACKAGE
+    MODULE2PACKAGE.setdefault('mmuniformer', 'mmuniformer')
+
+
+# ---- MMEngine <= 0.10.7: pkg_resources -----------------------------------------------------------------------------
+
+
+def _find_packages_without_pkg_resources() -> None:
+    """Find installed packages through ``importlib``.
+
+    MMEngine up to 0.10.7 asks ``pkg_resources``, which newer setuptools have dropped (pypa/setuptools#5007), and takes
+    the folder of a package's metadata for the folder of its code, which is wrong for every editable install of today's
+    pip (PEP 660): ``_base_ = 'mmuniformer::...'`` fails in both cases.
+    """
+    import mmengine
+    if _release(mmengine.__version__) > (0, 10, 7):
+        return
+    for name in ('mmengine.utils.package_utils', 'mmengine.utils', 'mmengine.config.config', 'mmengine.hub.hub'):
+        module = sys.modules.get(name)
+        if module is not None:  # what is imported later takes it from mmengine.utils
+            for function in (is_installed, get_installed_path):
+                if hasattr(module, function.__name__):
+                    setattr(module, function.__name__, function)
+
+
+def is_installed(package: str) -> bool:
+    """Whether ``package``, the name of a distribution or of a module, is installed."""
+    try:
+        metadata.distribution(package)
+        return True
+    except metadata.PackageNotFoundError:
+        spec = importlib.util.find_spec(package)
+        return spec is not None and spec.origin is not None
+
+
+def get_installed_path(package: str) -> str:
+    """Folder of the code of ``package``, the name of a distribution or of a module.
+
+    Raises:
+        PackageNotFoundError: if there is no such package.
+        RuntimeError: if it is a namespace package, which has no folder of its own.
+    """
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None:  # the module may have another name, as that of mmaction2 has
+        top_level = (metadata.distribution(package).read_text('top_level.txt') or '').split()
+        spec = importlib.util.find_spec(top_level[0]) if top_level else None
+    if spec is None:
+        raise metadata.PackageNotFoundError(package)
+    if spec.origin is None:
+        raise RuntimeError(f'{package} is a namespace package, which is invalid for `get_installed_path`')
+    return os.path.dirname(spec.origin)
+
+
+# ---- torch >= 2.6: MMEngine's checkpoints and the safe loading ------------------------------------------------------
+
+
+def _allow_checkpoint_contents() -> None:
+    """Let the safe ``torch.load`` read MMEngine's own checkpoints: since torch 2.6 it is the default, and resuming fails.
+
+    See open-mmlab/mmengine#1655. Only plain data is allowed: log histories, and numbers and arrays of numpy.
+    """
+    import torch
+    if _release(torch.__version__) < (2, 6):
+        return
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+    allowed = [HistoryBuffer, np.ndarray, np.dtype, (_history_method, 'builtins.getattr')]
+    for function in ('_reconstruct', 'scalar'):  # numpy 1 and numpy 2 write these under different names
+        for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
+            allowed.append((getattr(multiarray, function), f'{module}.{function}'))
+    allowed += {type(np.dtype(code)) for code in (*np.typecodes['AllInteger'], *np.typecodes['AllFloat'], '?', 'U')}
+    torch.serialization.add_safe_globals(allowed)
+
+
+def _history_method(owner: object, name: str) -> object:
+    """Stand for ``getattr`` in a checkpoint, which needs it for the statistics of a log history and for nothing else."""
+    from mmengine.logging import HistoryBuffer
+    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
+        return getattr(owner, name)
+    raise UnpicklingError(f'The file asks for the attribute {name!r} of {owner!r}, which no checkpoint of MMEngine does. '
+                          'It may have been made to run code; it was not loaded.')
+
+
+# ---- MMAction2 1.2.0: a folder missing from its wheel ----------------------------------------------------------------
+
+
+class _DRNFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Supplies ``mmaction.models.localizers.drn`` where no other finder has it."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname not in (_DRN, f'{_DRN}.drn') or not _lacks_drn(sys.modules.get('mmaction')):
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=fullname == _DRN)
+
+    def exec_module(self, module):
+        if module.__name__ == f'{_DRN}.drn':
+            module.DRN = _make_drn()
+
+
+def _lacks_drn(mmaction) -> bool:
+    return _release(getattr(mmaction, '__version__', '')) == (1, 2, 0)
+
+
+def _make_drn() -> type:
+    from mmaction.registry import MODELS
+    from torch import nn
+
+    @MODELS.register_module()
+    class DRN(nn.Module):
+        """What MMAction2 1.2.0 on the package registry has instead of its DRN: an error that says how to get it."""
+
+        def __init__(self, *args, **kwargs):
+            raise NotImplementedError(
+                'DRN is missing from the mmaction2 1.2.0 of the package registry (open-mmlab/mmaction2#2714). To use it, '
+                'install MMAction2 from source: `pip install git+https://github.com/open-mmlab/mmaction2.git@v1.2.0`.')
+
+    return DRN
+
+
+def _supply_missing_drn() -> None:
+    """Make ``import mmaction.models`` work with the wheel of MMAction2 1.2.0 (open-mmlab/mmaction2#2714).
+
+    The finder stands last, so a folder that is there always wins, and it costs nothing until MMAction2 is imported.
+    """
+    if not any(isinstance(finder, _DRNFinder) for finder in sys.meta_path):
+        sys.meta_path.append(_DRNFinder())
