@@ -101,8 +101,8 @@ class GlobalBlock(nn.Module):
         """Attention over a normalised map ``(B, *S, C)``."""
         if not self.window_size:
             return self.attn(x.flatten(1, -2)).view(x.shape)
-        windows, filled = window_partition(x, self.window_size)
-        return window_unpartition(self.attn(windows), self.window_size, filled, x.shape[1:3])
+        windows = self.attn(window_partition(x, self.window_size))
+        return window_unpartition(windows, self.window_size, x.shape)
 
     def _scaled(self, branch: Tensor, number: int) -> Tensor:
         return getattr(self, f'gamma_{number}') * branch if self.layer_scale else branch

@@ -22,10 +22,11 @@ def running_statistics_kept(module: nn.Module) -> Iterator[None]:
     Activation checkpointing runs a block's forward twice; without this the second run would count its batch again.
     """
     norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0., None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, counted) in zip(norms, before):
+            norm.momentum, norm.num_batches_tracked = momentum, counted

@@ -1,39 +1,52 @@
-"""Cutting a 2-D map into windows and putting it together again."""
-from typing import Tuple
+"""Cutting a 2-D map into windows and putting it together again.
 
+Sizes are computed, never inferred by a -1, so that ``torch.export`` keeps heights and widths symbolic.
+"""
+from typing import Sequence, Tuple
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def window_partition(x: Tensor, size: int) -> Tuple[Tensor, Tuple[int, int]]:
-    """Group the tokens of a map by window; zeros fill the map up to whole windows at its right and bottom.
+def _grid(height: int, width: int, size: int) -> Tuple[int, int]:
+    """Rows and columns of windows that cover a map."""
+    return (height + size - 1) // size, (width + size - 1) // size
+
+
+def window_partition(x: Tensor, size: int) -> Tensor:
+    """Group the tokens of a map by window; zeros fill the map up to whole windows at its bottom and right.
 
     Args:
         x: Map of shape ``(B, H, W, C)``.
         size: Side of a window in tokens.
 
     Returns:
-        Windows of shape ``(B * windows, size * size, C)`` and the filled height and width.
+        Windows of shape ``(B * rows * columns, size * size, C)``.
     """
     B, H, W, C = x.shape
-    x = F.pad(x, (0, 0, 0, -W % size, 0, -H % size))
-    rows, columns = x.shape[1] // size, x.shape[2] // size
+    rows, columns = _grid(H, W, size)
+    x = F.pad(x, (0, 0, 0, columns * size - W, 0, rows * size - H))
     x = x.view(B, rows, size, columns, size, C).transpose(2, 3)
-    return x.reshape(-1, size * size, C), (rows * size, columns * size)
+    return x.reshape(B * rows * columns, size * size, C)
 
 
-def window_unpartition(windows: Tensor, size: int, filled: Tuple[int, int], shape: Tuple[int, int]) -> Tensor:
+def window_unpartition(windows: Tensor, size: int, shape: Sequence[int]) -> Tensor:
     """Undo :func:`window_partition`.
 
     Args:
-        windows: Shape ``(B * windows, size * size, C)``.
+        windows: Shape ``(B * rows * columns, size * size, C)``.
         size: Side of a window in tokens.
-        filled: Height and width that :func:`window_partition` returned.
-        shape: Height and width of the map without filling.
+        shape: ``(B, H, W, C)`` of the map before.
 
     Returns:
-        Map of shape ``(B, *shape, C)``.
+        Map of this shape.
     """
-    (rows, columns), (H, W) = (filled[0] // size, filled[1] // size), shape
-    x = windows.view(-1, rows, columns, size, size, windows.shape[-1]).transpose(2, 3)
-    return x.reshape(-1, *filled, windows.shape[-1])[:, :H, :W]
+    B, H, W, C = shape
+    rows, columns = _grid(H, W, size)
+    x = windows.view(B, rows, columns, size, size, C).transpose(2, 3)
+    x = x.reshape(B, rows * size, columns * size, C)
+    if torch.compiler.is_exporting():
+        # A crop is contiguous for some sizes only, and an exported program would be bound to what its example was.
+        return x.index_select(1, torch.arange(H, device=x.device)).index_select(2, torch.arange(W, device=x.device))
+    return x[:, :H, :W]

@@ -1,0 +1,54 @@
+"""Layers by themselves, where the backbones' tests do not show a fault clearly."""
+import pytest
+import torch
+
+from mmuniformer.models.layers import DropPath
+from mmuniformer.models.layers.window import window_partition, window_unpartition
+from mmuniformer.ops import attention, pointwise
+
+
+@pytest.mark.parametrize('height, width, size', [(8, 12, 4), (7, 9, 4), (3, 2, 5), (1, 1, 1), (5, 5, 1)])
+def test_windows_come_back_as_they_were(height, width, size):
+    x = torch.rand(2, height, width, 3)
+    windows = window_partition(x, size)
+    assert windows.shape == (2 * -(-height // size) * -(-width // size), size * size, 3)
+    assert torch.equal(window_unpartition(windows, size, x.shape), x)
+
+
+def test_a_window_holds_neighbours():
+    rows, columns = torch.meshgrid(torch.arange(6.), torch.arange(6.), indexing='ij')
+    windows = window_partition(torch.stack([rows, columns], -1)[None], 3)
+    assert windows.shape == (4, 9, 2)
+    assert ((windows.amax(1) - windows.amin(1)) == 2).all()
+
+
+def test_drop_path_keeps_the_mean():
+    layer = DropPath(0.25).train()
+    x = torch.ones(20000, 2)
+    y = layer(x)
+    assert y.unique().tolist() == pytest.approx([0., 1 / 0.75])
+    assert y.mean().item() == pytest.approx(1, abs=0.02)
+    assert torch.equal(y[:, 0], y[:, 1]), 'a sample is kept or dropped as a whole'
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('tokens', [7, 300])
+def test_attention_is_the_formula(dtype, tokens):
+    q, k, v = torch.randn(3, 2, 2, tokens, 16, dtype=torch.float64)
+    expected = torch.softmax(q @ k.transpose(-1, -2) / 4, -1) @ v
+    result = attention(*(t.to(dtype) for t in (q, k, v)))
+    assert result.dtype == dtype
+    tolerance = {torch.float64: 1e-10, torch.float32: 1e-5}.get(dtype, 3e-2)
+    torch.testing.assert_close(result.double(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_attention_takes_long_sequences_in_half_precision_and_their_gradients():
+    q, k, v = (t.clone().requires_grad_() for t in torch.randn(3, 1, 1, 2500, 8).bfloat16())
+    attention(q, k, v).sum().backward()
+    assert all(t.grad is not None and t.grad.isfinite().all() for t in (q, k, v))
+
+
+def test_pointwise_is_a_1x1_convolution():
+    x, weight, bias = torch.rand(2, 5, 4, 3), torch.rand(6, 3, 1, 1), torch.rand(6)
+    expected = torch.nn.functional.conv2d(x.movedim(-1, 1), weight, bias).movedim(1, -1)
+    torch.testing.assert_close(pointwise(x, weight, bias), expected)

@@ -1,0 +1,120 @@
+"""Mixed precision, compilation, export, layout and memory of the backbones."""
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmuniformer.models import UniFormer, UniFormer3D
+
+TINY = dict(depths=[1, 2, 4, 1], embed_dims=[16, 32, 48, 64], head_dim=16)
+CASES = {
+    'image': (UniFormer, {}, (2, 3, 64, 96)),
+    'image, hybrid': (UniFormer, dict(attention='hybrid', window_size=3), (2, 3, 64, 96)),
+    'image, conv stem': (UniFormer, dict(arch=dict(TINY, conv_stem=True)), (2, 3, 64, 96)),
+    'image, layer scale, BN': (UniFormer, dict(arch=dict(TINY, layer_scale=0.1), out_norm='BN'), (2, 3, 64, 96)),
+    'video': (UniFormer3D, {}, (2, 3, 4, 64, 64)),
+    'video, divided': (UniFormer3D, dict(attention='divided'), (2, 3, 4, 64, 64)),
+}
+
+
+def _build(case, **kwargs):
+    cls, case_kwargs, shape = CASES[case]
+    return cls(**{'arch': TINY, **case_kwargs, **kwargs}), torch.rand(shape)
+
+
+def _as_tuple(output):
+    return tuple(output) if isinstance(output, (tuple, list)) else (output, )
+
+
+# ---------------------------------------------------------------- mixed precision
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('case', CASES)
+def test_autocast(case, dtype):
+    model, x = _build(case)
+    model.eval()
+    with torch.no_grad():
+        expected = _as_tuple(model(x))
+        with torch.autocast('cpu', dtype):
+            outputs = _as_tuple(model(x))
+    for ours, full in zip(outputs, expected):
+        assert (ours.float() - full).abs().max() < 0.05 * full.abs().max()
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_a_training_step_under_autocast_follows_float32(case):
+    model, x = _build(case)
+    gradients = []
+    for enabled in (False, True):
+        model.zero_grad()
+        with torch.autocast('cpu', torch.bfloat16, enabled=enabled):
+            loss = sum(m.float().square().mean() for m in _as_tuple(model(x)))
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten().float() for p in model.parameters()]))
+    assert all(g.isfinite().all() for g in gradients)
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+# ---------------------------------------------------------------- compile and export
+@pytest.mark.parametrize('case, training', [(case, case.endswith(('hybrid', 'video'))) for case in CASES])
+def test_compiles_without_a_graph_break(case, training):
+    model, x = _build(case, drop_path_rate=0.1 if training else 0.)
+    model.train(training)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend='aot_eager', fullgraph=True)
+    outputs = _as_tuple(compiled(x))
+    if not training:
+        torch.testing.assert_close(outputs, _as_tuple(model(x)), rtol=1e-4, atol=1e-5)
+    sum(m.square().mean() for m in outputs).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_exports_with_dynamic_batch_height_and_width(case):
+    model, x = _build(case)
+    model.eval()
+    auto = torch.export.Dim.AUTO
+    program = torch.export.export(model, (x, ), dynamic_shapes=({0: auto, x.ndim - 2: auto, x.ndim - 1: auto}, ))
+    for other in (x, torch.rand(3, *x.shape[1:-2], 96, 160)):
+        torch.testing.assert_close(_as_tuple(program.module()(other)), _as_tuple(model(other)), rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------- layout and memory
+class _Recorder(TorchDispatchMode):
+    """Notes every operation with the size of its result."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.calls.append((func.overloadpacket.__name__, tuple(result.shape)))
+        return result
+
+
+@pytest.mark.parametrize('case', ['image', 'image, layer scale, BN', 'video'])
+def test_maps_stay_channels_last_without_a_copy(case):
+    model, x = _build(case)
+    model.eval()
+    with torch.no_grad(), _Recorder() as recorder:
+        outputs = _as_tuple(model(x))
+    copies = [shape for name, shape in recorder.calls if name in ('clone', 'copy_', 'contiguous', '_to_copy')]
+    assert len(copies) == 1, f'only the input is brought to the layout, but there were copies of shape {copies}'
+    for m in outputs:
+        assert m.movedim(1, -1).is_contiguous()
+
+
+@pytest.mark.parametrize('case', ['image', 'video'])
+def test_no_attention_matrix_is_kept(case):
+    cls, kwargs, shape = CASES[case]
+    model = cls(**{'arch': TINY, **kwargs})
+    x = torch.rand(1, *shape[1:-2], 320, 224)
+    tokens = 20 * 14 * (shape[2] // 2 if len(shape) == 5 else 1)
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.shape) or t, lambda t: t), \
+            _Recorder() as recorder:
+        loss = sum(m.square().mean() for m in _as_tuple(model(x)))
+        loss.backward()
+    assert not [call for call in recorder.calls if call[1][-2:] == (tokens, tokens)]
+    assert not [s for s in saved if s[-2:] == (tokens, tokens)]
+    assert [s for s in saved if tokens in s], 'the tokens of stage 3 are not seen at all'
