@@ -25,6 +25,12 @@ def _as_tuple(output):
     return tuple(output) if isinstance(output, (tuple, list)) else (output, )
 
 
+def _loss(output):
+    """A loss that no normalisation makes constant."""
+    maps = [m.float() for m in _as_tuple(output)]
+    return sum((m * torch.arange(m.numel()).view(m.shape).cos()).sum() for m in maps)
+
+
 # ---------------------------------------------------------------- mixed precision
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('case', CASES)
@@ -46,11 +52,11 @@ def test_a_training_step_under_autocast_follows_float32(case):
     for enabled in (False, True):
         model.zero_grad()
         with torch.autocast('cpu', torch.bfloat16, enabled=enabled):
-            loss = sum(m.float().square().mean() for m in _as_tuple(model(x)))
+            loss = _loss(model(x))
         loss.backward()
         gradients.append(torch.cat([p.grad.flatten().float() for p in model.parameters()]))
     assert all(g.isfinite().all() for g in gradients)
-    assert torch.cosine_similarity(*gradients, dim=0) > 0.99
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.95
 
 
 # ---------------------------------------------------------------- compile and export
@@ -63,7 +69,7 @@ def test_compiles_without_a_graph_break(case, training):
     outputs = _as_tuple(compiled(x))
     if not training:
         torch.testing.assert_close(outputs, _as_tuple(model(x)), rtol=1e-4, atol=1e-5)
-    sum(m.square().mean() for m in outputs).backward()
+    _loss(outputs).backward()
     assert all(p.grad is not None for p in model.parameters())
 
 
@@ -113,7 +119,7 @@ def test_no_attention_matrix_is_kept(case):
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.shape) or t, lambda t: t), \
             _Recorder() as recorder:
-        loss = sum(m.square().mean() for m in _as_tuple(model(x)))
+        loss = _loss(model(x))
         loss.backward()
     assert not [call for call in recorder.calls if call[1][-2:] == (tokens, tokens)]
     assert not [s for s in saved if s[-2:] == (tokens, tokens)]
