@@ -1,0 +1,30 @@
+# Every target sets up what it needs first: a virtual environment in .venv, from the exact lock in requirements/.
+# PYTHON starts the set-up, any Python 3 will do; MMUNIFORMER_PYTHON chooses the Python 3.10 to 3.12 of the environment.
+PYTHON ?= python3
+TASK ?= recognition
+# One test process a core, one thread a process
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
+
+.PHONY: help setup demo test test-slow lint
+
+help:
+	@echo 'make demo [TASK=recognition]  train a small model on generated data and show what it learned'
+	@echo 'make test                     the tests, in parallel, without the slow ones'
+	@echo 'make test-slow                the slow tests'
+	@echo 'make lint                     ruff'
+	@echo 'make setup                    only the environment, which the others make when it is missing'
+
+setup:
+	@$(PYTHON) tools/dev/setup_env.py
+
+demo: setup
+	@.venv/bin/python demo/train_demo.py --task $(TASK)
+
+test: setup
+	@$(PYTEST) -n auto --maxprocesses 8 -m 'not slow'
+
+test-slow: setup
+	@.venv/bin/python -m pytest -m slow
+
+lint: setup
+	@.venv/bin/ruff check .
