@@ -1,0 +1,118 @@
+"""What the shapes of a backbone's tensors tell about the network."""
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+from .errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A network as far as its tensors show it: not the width of its heads, nor windows.
+
+    Attributes:
+        depths: Blocks of each stage; fewer than four numbers where later stages are not there.
+        embed_dims: Channels of each of these stages.
+        mlp_ratio: Hidden channels of the feed-forward network over the stage's channels.
+        conv_stem: Whether patch embeddings are overlapping convolutions.
+        layer_scale: Whether attention blocks scale their branches.
+        light: Whether it has the light models' score token.
+        ndim: 2 for images, 3 for videos.
+        attention: ``'joint'`` or ``'divided'``, time apart from space.
+        temporal_kernel: Frames the patch embeddings of stages 2 to 4 see; 1 for images.
+        in_channels: Channels of the input.
+    """
+    depths: tuple[int, ...]
+    embed_dims: tuple[int, ...]
+    mlp_ratio: float
+    conv_stem: bool
+    layer_scale: bool
+    light: bool
+    ndim: int
+    attention: str
+    temporal_kernel: int
+    in_channels: int
+
+    @property
+    def arch(self) -> str:
+        """Names of the archs it can be, joined by ``or``; a dict for any other, as a config would write it."""
+        from mmuniformer.models.backbones.arch import ARCHS
+        names = [name for name, arch in ARCHS.items() if self._fits(arch)]
+        if names:
+            return ' or '.join(f"arch='{name}'" for name in names)
+        return self.as_dict()
+
+    def as_dict(self, **more) -> str:
+        """``arch=dict(...)`` as a config would write it."""
+        items = dict(depths=self.depths, embed_dims=self.embed_dims)
+        if self.mlp_ratio != 4:
+            items['mlp_ratio'] = self.mlp_ratio
+        if self.conv_stem:
+            items['conv_stem'] = True
+        if self.layer_scale:
+            items['layer_scale'] = 1e-6
+        return f'arch=dict({", ".join(f"{key}={value}" for key, value in {**items, **more}.items())})'
+
+    def _fits(self, arch) -> bool:
+        return not self.light and (self.depths, self.embed_dims, self.mlp_ratio, self.conv_stem, self.layer_scale) == (
+            arch.depths, arch.embed_dims, arch.mlp_ratio, arch.conv_stem, arch.layer_scale is not None)
+
+    def differences(self, model: 'Sizes') -> list[str]:
+        """What sets a checkpoint of these sizes apart from a model, over the stages that the model has.
+
+        Weights of images suit models for videos, and joint attention suits divided attention, which starts from it.
+        """
+        stages = len(model.depths)
+        found = []
+        for field in fields(self):
+            name, mine, theirs = field.name, getattr(self, field.name), getattr(model, field.name)
+            if name in ('depths', 'embed_dims'):
+                mine = mine[:stages]
+            if name == 'ndim' and mine <= theirs or name == 'attention' and mine == 'joint':
+                continue
+            if name == 'temporal_kernel' and self.ndim == 2:
+                continue
+            if name in ('layer_scale', 'attention') and min(len(self.depths), stages) < 3:
+                continue
+            if mine != theirs:
+                found.append(f'{name}: {mine} in the checkpoint, {theirs} in the model')
+        return found
+
+
+def measure(state: Mapping[str, Tensor]) -> Sizes:
+    """Read off the sizes of a backbone from its state dict, official names.
+
+    Raises:
+        CheckpointError: When tensors are missing from the first block of a stage, so that its sizes don't show.
+    """
+    try:
+        return _measure(state)
+    except KeyError as error:
+        raise CheckpointError(f'the weights are incomplete: there is no {error.args[0]!r}') from error
+
+
+def _measure(state: Mapping[str, Tensor]) -> Sizes:
+    depths = []
+    for stage in (1, 2, 3, 4):
+        indices = {int(match[1]) for name in state if (match := re.match(rf'blocks{stage}\.(\d+)\.', name))}
+        if not indices:
+            break
+        depths.append(max(indices) + 1)
+    position = [state[f'blocks{stage + 1}.0.pos_embed.weight'] for stage in range(len(depths))]
+    conv_stem = 'patch_embed1.proj.0.weight' in state
+    stem = state['patch_embed1.proj.0.weight' if conv_stem else 'patch_embed1.proj.weight']
+    merge = state.get('patch_embed2.proj.weight', state.get('patch_embed2.proj.0.weight'))
+    ndim = position[0].ndim - 2
+    return Sizes(
+        depths=tuple(depths),
+        embed_dims=tuple(weight.shape[0] for weight in position),
+        mlp_ratio=state['blocks1.0.mlp.fc1.weight'].shape[0] / position[0].shape[0],
+        conv_stem=conv_stem,
+        layer_scale='blocks3.0.gamma_1' in state,
+        light='cls_token' in state,
+        ndim=ndim,
+        attention='divided' if 'blocks3.0.t_attn.qkv.weight' in state else 'joint',
+        temporal_kernel=merge.shape[2] if ndim == 3 and merge is not None else 1,
+        in_channels=stem.shape[1])
