@@ -1,0 +1,6 @@
+"""What the recipes need beyond the frameworks' transforms."""
+from .clip_rand_augment import ClipRandAugment
+from .loading import ClipDecode, ClipInit, ClipReadError
+from .repeat_augment import RepeatAugment
+
+__all__ = ['ClipDecode', 'ClipInit', 'ClipRandAugment', 'ClipReadError', 'RepeatAugment']
