@@ -1,0 +1,1 @@
+"""Around MMEngine's Runner: hooks, rules for optimisers, and what the command-line tools need."""

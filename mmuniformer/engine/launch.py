@@ -1,0 +1,169 @@
+"""What ``tools/train.py`` and ``tools/test.py`` share: a config that fits the machine, and errors in one line."""
+import difflib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+
+from mmuniformer.checkpoint import CheckpointError
+from mmuniformer.checkpoint.layouts import sort_out
+from mmuniformer.checkpoint.reading import read
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def read_config(path: str) -> Config:
+    """Read a config, or leave with one line that names the file and the likeliest other.
+
+    Args:
+        path: A file, or a packaged config such as ``mmuniformer::recognition/uniformer/...py``.
+    """
+    if '::' in path or Path(path).is_file():
+        return Config.fromfile(path)
+    folder = next((parent for parent in Path(path).parents if parent.is_dir()), Path())
+    files = {file.name: file for file in folder.rglob('*.py')}
+    near = difflib.get_close_matches(Path(path).name, files, n=1)
+    raise SystemExit(f'No config file {path}.' + (f' Is it {files[near[0]]}?' if near else ''))
+
+
+def check_checkpoint(source: str) -> None:
+    """Leave with one line where a whole model can't be loaded from ``source``.
+
+    A Runner takes the names of OpenMMLab's frameworks alone, and from an official file it would take nothing and go on.
+    """
+    try:
+        content, _ = read(source)
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from error
+    try:
+        layout = sort_out(content).layout
+    except CheckpointError:
+        return  # another network's, for the Runner to judge
+    if layout.startswith('official'):
+        raise SystemExit(f'{source} has the names of the official release ({layout}). Convert it first: '
+                         f'python tools/model_converters/convert.py {source} FILE --to mm')
+
+
+def work_dir(cfg: Config, config_path: str, given: str = None) -> str:
+    """The command line's folder, else the config's, else ``work_dirs/`` and the config's name."""
+    return given or cfg.get('work_dir') or os.path.join('work_dirs', Path(config_path).stem)
+
+
+def fit_to_machine(cfg: Config) -> list[str]:
+    """Change what needs an accelerator where there is none.
+
+    Mixed precision with loss scaling becomes float32, and processes talk through gloo instead of NCCL.
+
+    Args:
+        cfg: A config of MMEngine's Runner with ``launcher`` set; changed in place.
+
+    Returns:
+        One line for the log for each change.
+    """
+    if get_device() not in ('cpu', 'mps'):
+        return []
+    notes = []
+    optim_wrapper = cfg.get('optim_wrapper') or {}
+    if optim_wrapper.get('type') == 'AmpOptimWrapper':
+        optim_wrapper['type'] = 'OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            optim_wrapper.pop(key, None)
+        notes.append('No accelerator: training in float32 (OptimWrapper) instead of mixed precision (AmpOptimWrapper).')
+    if cfg.get('launcher', 'none') != 'none':
+        env_cfg = cfg.setdefault('env_cfg', {})
+        env_cfg['dist_cfg'] = dict(env_cfg.get('dist_cfg') or {}, backend='gloo')
+        # As the Runner does by default, but it would name a CUDA device.
+        wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
+                       find_unused_parameters=cfg.get('find_unused_parameters', False))
+        cfg['model_wrapper_cfg'] = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
+        notes.append('No accelerator: processes talk through gloo.')
+    return notes
+
+
+def draw_predictions(cfg: Config, folder: str, interval: int = 1) -> None:
+    """Switch on the framework's visualization hook in testing.
+
+    Args:
+        cfg: A config whose ``default_hooks`` name the hook; changed in place.
+        folder: Where the drawn inputs go.
+        interval: Every how manieth input is drawn. Defaults to 1.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise SystemExit("--show-dir needs the framework's hook in the config, for MMAction2 default_hooks=dict("
+                         "visualization=dict(type='VisualizationHook')), which draws tests of a single clip only.")
+    hook.interval = interval
+    # MMDetection and MMSegmentation say draw, the others enable; each has its own word for the folder.
+    if hook.type.rpartition('.')[2] == 'SegVisualizationHook':
+        hook.draw = True
+        cfg.visualizer.save_dir = folder
+    elif hook.type.rpartition('.')[2] in ('DetVisualizationHook', 'TrackVisualizationHook'):
+        hook.draw = True
+        hook.test_out_dir = folder
+    else:
+        hook.enable = True
+        hook.out_dir = folder
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner that ``cfg`` asks for, on whatever machine this is."""
+    notes = fit_to_machine(cfg)
+    if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu' and not torch.distributed.is_initialized():
+        # MMEngine would first choose a CUDA device, which fails where there is none.
+        torch.distributed.init_process_group(backend='gloo')
+    if 'runner_type' in cfg:
+        from mmengine.registry import RUNNERS
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note)
+    return runner
+
+
+@contextmanager
+def one_line_errors(cfg: Config) -> Iterator[None]:
+    """Leave with one line where data or weights are missing or can't be read; other errors pass."""
+    from mmuniformer.datasets.transforms.loading import ClipReadError
+    try:
+        yield
+    except ClipReadError as error:
+        # A worker process puts its traceback before the message.
+        raise SystemExit(str(error).strip().splitlines()[-1].rpartition('ClipReadError: ')[2]) from error
+    except CheckpointError as error:  # weights to start from, in an init_cfg
+        raise SystemExit(str(error)) from error
+    except FileNotFoundError as error:
+        missing = [f'{path} ({key})' for key, path in data_paths(cfg) if not Path(path).exists()]
+        if not missing:
+            raise
+        raise SystemExit(f'Not there: {", ".join(missing)}. Prepare the data as the README of the config says, or name '
+                         'its place with --cfg-options KEY=PATH, the key in brackets.') from error
+
+
+def data_paths(cfg: Config) -> Iterator[tuple[str, str]]:
+    """Yield ``(key in the config, path)`` of every local file and folder that its data loaders read."""
+    for name in LOADERS:
+        loader = cfg.get(name)
+        if loader:
+            yield from _dataset_paths(f'{name}.dataset', loader.get('dataset') or {})
+
+
+def _dataset_paths(key: str, dataset: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(dataset.get('dataset'), dict):  # a wrapper, such as RepeatDataset
+        yield from _dataset_paths(f'{key}.dataset', dataset['dataset'])
+    for index, part in enumerate(dataset.get('datasets') or ()):  # ConcatDataset
+        yield from _dataset_paths(f'{key}.datasets.{index}', part)
+    root = dataset.get('data_root') or ''
+    prefix = dataset.get('data_prefix') or {}
+    named = {'ann_file': dataset.get('ann_file')}
+    named.update({f'data_prefix.{kind}': path for kind, path in prefix.items()}
+                 if isinstance(prefix, dict) else {'data_prefix': prefix})
+    for option, path in named.items():
+        if isinstance(path, str) and path and '://' not in os.path.join(root, path):
+            yield f'{key}.{option}', os.path.join(root, path)
