@@ -11,7 +11,7 @@ from .errors import CheckpointError
 #: Keys under which files keep their state dict. Averaged weights come first where a file holds both, as in timm.
 WRAPPERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model_state', 'model')
 #: First parts of the names of a backbone's parameters.
-BACKBONE = re.compile(r'(patch_embed[1-4]|blocks[1-4]|norm[1-4]?|cls_token)(\.|$)')
+BACKBONE = re.compile(r'(patch_embed[1-4]|blocks[1-4]|norm[1-4]?|norm_cls|cls_token|cls_upsample)(\.|$)')
 #: Two names that, under a common prefix, only a UniFormer has; PVT and others have one of them.
 LANDMARKS = re.compile(r'^(.*?)(patch_embed1\.proj\.|blocks1\.0\.pos_embed\.)')
 #: Who writes what beside `backbone.`; the first that fits counts.

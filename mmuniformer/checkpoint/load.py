@@ -19,7 +19,7 @@ from .reading import read
 from .sizes import Sizes, measure
 
 #: Norms of the outputs: dense models have one a stage, classifiers one in all.
-OUTPUT_NORM = re.compile(r'norm[1-4]?\.')
+OUTPUT_NORM = re.compile(r'norm([1-4]|_cls)?\.')
 #: Attention over time, which weights of images and of joint attention know nothing of.
 TIME_ATTENTION = re.compile(r'blocks[34]\.\d+\.t_(attn|norm)\.')
 
@@ -107,10 +107,10 @@ def load(model: nn.Module,
     content, path = read(source)
     try:
         checkpoint = sort_out(content)
-        sizes = measure(checkpoint.backbone)
+        sizes, wanted = measure(checkpoint.backbone), measure(target)
         published = _published(os.fspath(source), path, sizes)
-        _check_sizes(sizes, measure(target), published)
-        _check_heads_width(backbone, sizes, published)
+        _check_sizes(sizes, wanted, published)
+        _check_heads_width(backbone, sizes, wanted, published)
         report = LoadReport(os.fspath(source), checkpoint.layout, type(model).__name__, published=published)
         weights = _match_backbone(checkpoint, target, inflation, report)
         heads = _match_heads(checkpoint, model, backbone, report)
@@ -136,10 +136,8 @@ def _published(source: str, path: Path, sizes: Sizes) -> Published | None:
 
 def _may_be(row: Published, sizes: Sizes) -> bool:
     """Whether a file of a published name can be that file: users give their own files such names, too."""
-    from mmuniformer.models.backbones.arch import ARCHS
-    if row.arch not in ARCHS:
-        return sizes.light
-    arch = ARCHS[row.arch]
+    from mmuniformer.models.backbones.arch import ARCHS, LIGHT_ARCHS
+    arch = {**ARCHS, **LIGHT_ARCHS}[row.arch]
     return (sizes.depths, sizes.embed_dims) == (arch.depths, arch.embed_dims)
 
 
@@ -147,34 +145,17 @@ def _check_sizes(checkpoint: Sizes, model: Sizes, published: Published | None) -
     differences = checkpoint.differences(model)
     if differences:
         name = f' ({published})' if published else ''
-        raise CheckpointError(f'the checkpoint{name} does not fit the model: {"; ".join(differences)}. '
-                              f'Use {_config_for(checkpoint)}')
+        use = checkpoint.config(model.ndim, published.head_dim if published else None)
+        raise CheckpointError(f'the checkpoint{name} does not fit the model: {"; ".join(differences)}. Use {use}')
 
 
-def _config_for(checkpoint: Sizes) -> str:
-    """Arguments of a backbone that fit a checkpoint."""
-    arguments = [f'{"a light backbone, " if checkpoint.light else ""}{checkpoint.arch}']
-    if checkpoint.in_channels != 3:
-        arguments.append(f'in_channels={checkpoint.in_channels}')
-    if checkpoint.ndim == 3:
-        arguments[0] = f'UniFormer3D, {arguments[0]}' if not checkpoint.light else arguments[0]
-        if checkpoint.attention == 'divided':
-            arguments.append("attention='divided'")
-        if checkpoint.temporal_kernel != 1:
-            arguments.append(f'temporal_kernel={checkpoint.temporal_kernel}')
-    return ', '.join(arguments)
-
-
-def _check_heads_width(backbone: nn.Module, sizes: Sizes, published: Published | None) -> None:
+def _check_heads_width(backbone: nn.Module, sizes: Sizes, model: Sizes, published: Published | None) -> None:
     width = getattr(getattr(backbone, 'arch', None), 'head_dim', None)
     if published is None or width is None or width == published.head_dim:
         return
-    from mmuniformer.models.backbones.arch import ARCHS
-    arch = ARCHS.get(published.arch)
-    named = arch is not None and arch.head_dim == published.head_dim and not published.layer_scale
-    use = f"arch='{published.arch}'" if named else sizes.as_dict(head_dim=published.head_dim)
     raise CheckpointError(f'the checkpoint is the published {published}, the model has head_dim={width}. Their shapes '
-                          f'are the same, so it would load and give bad scores. Use {use}')
+                          'are the same, so it would load and give bad scores. '
+                          f'Use {sizes.config(model.ndim, published.head_dim)}')
 
 
 def _match_backbone(checkpoint: Checkpoint, target: Mapping[str, Tensor], inflation: str,

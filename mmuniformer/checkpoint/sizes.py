@@ -35,29 +35,36 @@ class Sizes:
     temporal_kernel: int
     in_channels: int
 
-    @property
-    def arch(self) -> str:
-        """Names of the archs it can be, joined by ``or``; a dict for any other, as a config would write it."""
-        from mmuniformer.models.backbones.arch import ARCHS
-        names = [name for name, arch in ARCHS.items() if self._fits(arch)]
-        if names:
-            return ' or '.join(f"arch='{name}'" for name in names)
-        return self.as_dict()
+    def config(self, ndim: int, head_dim: int | None = None) -> str:
+        """The backbone that fits, as a config would write it.
 
-    def as_dict(self, **more) -> str:
-        """``arch=dict(...)`` as a config would write it."""
-        items = dict(depths=self.depths, embed_dims=self.embed_dims)
-        if self.mlp_ratio != 4:
-            items['mlp_ratio'] = self.mlp_ratio
-        if self.conv_stem:
-            items['conv_stem'] = True
-        if self.layer_scale:
-            items['layer_scale'] = 1e-6
-        return f'arch=dict({", ".join(f"{key}={value}" for key, value in {**items, **more}.items())})'
+        Args:
+            ndim: 2 or 3, of the backbone wanted: weights of images suit models for videos, too.
+            head_dim: Channels of an attention head, if known.
+        """
+        from mmuniformer.models.backbones.arch import ARCHS, LIGHT_ARCHS
+        names = [name for name, arch in (LIGHT_ARCHS if self.light else ARCHS).items() if self._fits(arch, head_dim)]
+        arguments = [f"arch='{names[0]}'" if names else self._arch_dict(head_dim)]
+        if self.in_channels != 3:
+            arguments.append(f'in_channels={self.in_channels}')
+        if self.attention != 'joint':
+            arguments.append(f"attention='{self.attention}'")
+        if self.temporal_kernel != 1:
+            arguments.append(f'temporal_kernel={self.temporal_kernel}')
+        name = f'UniFormer{"Light" if self.light else ""}{"3D" if max(self.ndim, ndim) == 3 else ""}'
+        return f'{name} with {", ".join(arguments)}'
 
-    def _fits(self, arch) -> bool:
-        return not self.light and (self.depths, self.embed_dims, self.mlp_ratio, self.conv_stem, self.layer_scale) == (
-            arch.depths, arch.embed_dims, arch.mlp_ratio, arch.conv_stem, arch.layer_scale is not None)
+    def _arch_dict(self, head_dim: int | None) -> str:
+        items = dict(depths=self.depths, embed_dims=self.embed_dims, head_dim=head_dim or 64,
+                     mlp_ratio=self.mlp_ratio, conv_stem=self.conv_stem, layer_scale=1e-6 if self.layer_scale else None)
+        defaults = dict(head_dim=64, mlp_ratio=4, conv_stem=False, layer_scale=None)
+        given = {key: value for key, value in items.items() if key not in defaults or value != defaults[key]}
+        return f'arch=dict({", ".join(f"{key}={value}" for key, value in given.items())})'
+
+    def _fits(self, arch, head_dim: int | None) -> bool:
+        return head_dim in (None, arch.head_dim) and (
+            self.depths, self.embed_dims, self.mlp_ratio, self.conv_stem, self.layer_scale) == (
+                arch.depths, arch.embed_dims, arch.mlp_ratio, arch.conv_stem, arch.layer_scale is not None)
 
     def differences(self, model: 'Sizes') -> list[str]:
         """What sets a checkpoint of these sizes apart from a model, over the stages that the model has.

@@ -1,4 +1,4 @@
 """Models registered under the scope ``mmuniformer``."""
-from .backbones import UniFormer, UniFormer3D
+from .backbones import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 
-__all__ = ['UniFormer', 'UniFormer3D']
+__all__ = ['UniFormer', 'UniFormer3D', 'UniFormerLight', 'UniFormerLight3D']

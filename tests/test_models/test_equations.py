@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmuniformer.models import UniFormer, UniFormer3D
+from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 
 from .reference import uniformer
 
@@ -11,6 +11,13 @@ DEPTHS, DIMS = [1, 2, 5, 2], [8, 16, 24, 32]
 
 def _arch(**changes):
     return dict(depths=DEPTHS, embed_dims=DIMS, head_dim=8, **changes)
+
+
+KEEP = ((1, 0.5, 0.75, 0.5, 0.3), (0.5, 0.5))
+
+
+def _light(**changes):
+    return _arch(conv_stem=True, keep_ratios=KEEP, **changes)
 
 
 CASES = {
@@ -29,6 +36,13 @@ CASES = {
                        dict(divided=True), (2, 3, 6, 64, 64)),
     'video, temporal kernel 3': (UniFormer3D, dict(arch=_arch(), out_indices=(0, 1, 2, 3), temporal_kernel=3),
                                  dict(temporal_kernel=3), (1, 3, 4, 64, 64)),
+    'video, conv stem of the light models': (UniFormerLight3D, dict(arch=_light(), out_indices=(0, 1, 2, 3)),
+                                             dict(keep_ratios=KEEP), (2, 3, 6, 64, 96)),
+    'light image': (UniFormerLight, dict(arch=_light()), dict(keep_ratios=KEEP), (2, 3, 96, 144)),
+    'light image, layer scale': (UniFormerLight, dict(arch=_light(layer_scale=0.1)), dict(keep_ratios=KEEP),
+                                 (2, 3, 64, 96)),
+    'light video, layer scale': (UniFormerLight3D, dict(arch=_light(layer_scale=0.1), out_indices=(0, 1, 2, 3)),
+                                 dict(keep_ratios=KEEP), (1, 3, 4, 64, 64)),
 }
 
 

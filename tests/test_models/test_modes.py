@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmuniformer.models import UniFormer, UniFormer3D
+from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 
 TINY = dict(depths=[1, 2, 4, 1], embed_dims=[16, 32, 48, 64], head_dim=16)
 CASES = {
@@ -13,6 +13,8 @@ CASES = {
     'image, layer scale, BN': (UniFormer, dict(arch=dict(TINY, layer_scale=0.1), out_norm='BN'), (2, 3, 64, 96)),
     'video': (UniFormer3D, {}, (2, 3, 4, 64, 64)),
     'video, divided': (UniFormer3D, dict(attention='divided'), (2, 3, 4, 64, 64)),
+    'light image': (UniFormerLight, {}, (2, 3, 64, 96)),
+    'light video': (UniFormerLight3D, {}, (2, 3, 4, 64, 64)),
 }
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmuniformer.checkpoint import load
-from mmuniformer.models import UniFormer, UniFormer3D
+from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 
 TOLERANCE = 1e-5  # of the output's largest magnitude, float32
 
@@ -20,6 +20,10 @@ def _arch(meta):
         mlp_ratio=meta['mlp_ratio'],
         conv_stem=meta.get('conv_stem', False),
         layer_scale=1e-6 if meta.get('layer_scale') else None)
+
+
+def _light_arch(meta):
+    return dict(_arch(meta), mlp_ratio=meta['mlp_ratio'][0], keep_ratios=meta['prune_ratio'][2:])
 
 
 def _run(model, data, **kwargs):
@@ -95,3 +99,26 @@ def test_inflated_image_weights(fixture, inflation, through):
     else:
         output = _run(UniFormer3D(_arch(data['meta']), inflation=inflation), data)
     _assert_equal(output, data['output'])
+
+
+def test_light_image_classifier(fixture):
+    data = fixture('light_image_cls')
+    tokens = _run(UniFormerLight(_light_arch(data['meta']), out_norm='BN', out_indices=(3, )), data)[0].flatten(2)
+    weights = data['state_dict']
+    _assert_equal(tokens.mean(-1) @ weights['head.weight'].T + weights['head.bias'], data['output'])
+
+
+def test_light_dense_backbone(fixture):
+    data = fixture('light_dense')
+    maps = _run(UniFormerLight(_light_arch(data['meta'])), data)
+    assert len(maps) == 4
+    for ours, expected in zip(maps, data['output']):
+        _assert_equal(ours, expected)
+
+
+@pytest.mark.parametrize('name', ['light_video', 'light_video_layer_scale'])
+def test_light_video_classifier(fixture, name):
+    data = fixture(name)
+    tokens = _run(UniFormerLight3D(_light_arch(data['meta'])), data).flatten(2)
+    weights = data['state_dict']
+    _assert_equal(tokens.mean(-1) @ weights['head.weight'].T + weights['head.bias'], data['output'])

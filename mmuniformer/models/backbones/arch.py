@@ -1,6 +1,6 @@
 """The named members of the family and how a config's ``arch`` becomes one of them."""
 from dataclasses import dataclass, fields, replace
-from typing import Mapping, Optional, Tuple, Union
+from typing import Mapping, Optional, Sequence, Tuple, Union
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,9 @@ class Arch:
         mlp_ratio: Hidden channels of the feed-forward network over the stage's channels.
         conv_stem: Overlapping 3x3 convolutions (with BN) as patch embeddings instead of one non-overlapping convolution
             (with LN).
-        layer_scale: Initial value of the learned scale of each residual branch of an attention block; None for no scale.
+        layer_scale: Initial value of the learned scale of each residual branch of an attention block (light models: of
+            every block); None for no scale.
+        keep_ratios: Light models only: the share of tokens that each block of stage 3 and of stage 4 keeps.
     """
     depths: Tuple[int, int, int, int]
     embed_dims: Tuple[int, int, int, int]
@@ -22,6 +24,7 @@ class Arch:
     mlp_ratio: float = 4
     conv_stem: bool = False
     layer_scale: Optional[float] = None
+    keep_ratios: Optional[Tuple[Tuple[float, ...], Tuple[float, ...]]] = None
 
     def __post_init__(self):
         for name in ('depths', 'embed_dims'):
@@ -33,10 +36,24 @@ class Arch:
             if self.head_dim <= 0 or dim % self.head_dim:
                 raise ValueError(f'arch: `embed_dims` of stages 3 and 4 must be multiples of head_dim={self.head_dim}, '
                                  f'got {self.embed_dims[2:]}')
+        if self.keep_ratios is not None:
+            ratios = tuple(tuple(stage) for stage in self.keep_ratios)
+            if tuple(map(len, ratios)) != self.depths[2:] or not all(0 < r <= 1 for stage in ratios for r in stage):
+                raise ValueError(f'arch: `keep_ratios` must be two lists of {self.depths[2]} and {self.depths[3]} shares '
+                                 f'over 0 and up to 1, one a block of stages 3 and 4, got {ratios}')
+            if ratios[0][0] != 1:
+                raise ValueError('arch: the first block of stage 3 scores the tokens, so its keep ratio must be 1, got '
+                                 f'{ratios[0][0]}')
+            object.__setattr__(self, 'keep_ratios', ratios)
 
     def with_(self, **changes) -> 'Arch':
         """A copy with some attributes changed."""
         return replace(self, **changes)
+
+
+def default_keep_ratios(depths: Sequence[int]) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
+    """The release's: the first block of stage 3 keeps every token, every other block half of them."""
+    return (1., ) + (0.5, ) * (depths[2] - 1), (0.5, ) * depths[3]
 
 
 #: Paper (arXiv 2201.09450), Table 3; ``small_plus`` is its S-dagger, in the head width of its second release.
@@ -48,26 +65,48 @@ ARCHS = {
 }
 
 
-def resolve(arch: Union[str, Mapping, Arch]) -> Arch:
+def _light(depths, embed_dims, head_dim) -> Arch:
+    return Arch(depths, embed_dims, head_dim, 3, conv_stem=True, keep_ratios=default_keep_ratios(depths))
+
+
+#: The light models, same paper, Sec. 3.5.
+LIGHT_ARCHS = {
+    'xxs': _light((2, 5, 8, 2), (56, 112, 224, 448), 28),
+    'xs': _light((3, 5, 9, 3), (64, 128, 256, 512), 32),
+}
+
+
+def resolve(arch: Union[str, Mapping, Arch], light: bool = False) -> Arch:
     """The size that a config's ``arch`` means.
 
     Args:
-        arch: A name of :data:`ARCHS`, or a mapping with at least ``depths`` and ``embed_dims`` and any other attribute
-            of :class:`Arch`.
+        arch: A name of :data:`ARCHS` (or :data:`LIGHT_ARCHS`), or a mapping with at least ``depths`` and ``embed_dims``
+            and any other attribute of :class:`Arch`.
+        light: Whether it is for a light model, which has ``keep_ratios``. Defaults to False.
 
     Raises:
         ValueError: For an unknown name, missing or unknown keys, or sizes that do not fit together.
     """
-    if isinstance(arch, Arch):
-        return arch
+    names = LIGHT_ARCHS if light else ARCHS
+    known = {field.name for field in fields(Arch)} - (set() if light else {'keep_ratios'})
     if isinstance(arch, str):
-        if arch not in ARCHS:
-            raise ValueError(f'unknown arch {arch!r}: choose one of {", ".join(ARCHS)}, or give a dict of '
-                             f'{", ".join(f.name for f in fields(Arch))}')
-        return ARCHS[arch]
-    known = {field.name for field in fields(Arch)}
+        if arch not in names:
+            raise ValueError(f'unknown arch {arch!r}: choose one of {", ".join(names)}, or give a dict of '
+                             f'{", ".join(sorted(known))}{_other_class(arch, light)}')
+        return names[arch]
+    if isinstance(arch, Arch):
+        arch = {field.name: getattr(arch, field.name) for field in fields(Arch) if field.name in known}
     missing, unknown = {'depths', 'embed_dims'} - set(arch), set(arch) - known
     if missing or unknown:
         raise ValueError(f'arch: a dict needs `depths` and `embed_dims` and may hold {", ".join(sorted(known))}; '
                          f'missing: {sorted(missing) or "none"}, unknown: {sorted(unknown) or "none"}')
-    return Arch(**arch)
+    resolved = Arch(**arch)
+    if light and resolved.keep_ratios is None:
+        return resolved.with_(keep_ratios=default_keep_ratios(resolved.depths))
+    return resolved
+
+
+def _other_class(name: str, light: bool) -> str:
+    if name in (ARCHS if light else LIGHT_ARCHS):
+        return f' ({name!r} is an arch of {"UniFormer and UniFormer3D" if light else "UniFormerLight and UniFormerLight3D"})'
+    return ''

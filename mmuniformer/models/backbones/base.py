@@ -1,6 +1,5 @@
 """What the 2-D and the 3-D backbone have in common: stages, outputs, freezing, weights."""
-from functools import partial
-from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -24,12 +23,13 @@ class BaseUniFormer(BaseModule):
     Parameter names and shapes are the official release's. The arguments are documented in the subclasses.
     """
     ndim: int
+    light = False
 
     def __init__(self, arch: Union[str, Mapping, Arch], in_channels: int, drop_rate: float, attn_drop_rate: float,
                  drop_path_rate: float, out_indices: Sequence[int], out_norm: str, frozen_stages: int, norm_eval: bool,
                  with_cp: Union[bool, Sequence[int]], norm_cfg: Mapping, init_cfg: Optional[Union[Mapping, list]]):
         super().__init__(init_cfg)
-        self.arch = resolve(arch)
+        self.arch = resolve(arch, self.light)
         self.in_channels = in_channels
         self.drop_rate = drop_rate
         self.attn_drop_rate = attn_drop_rate
@@ -52,6 +52,7 @@ class BaseUniFormer(BaseModule):
             blocks = [self._build_block(stage, index, next(rates)) for index in range(self.arch.depths[stage])]
             self.add_module(f'blocks{stage + 1}', nn.ModuleList(blocks))
         self._add_output_norms()
+        self.add_state()
         self._init_parameters()
         self._freeze()
 
@@ -64,6 +65,9 @@ class BaseUniFormer(BaseModule):
         """Block ``index`` of a stage of global relation (both counted from 0)."""
         raise NotImplementedError
 
+    def add_state(self) -> None:
+        """Parameters of what :meth:`run_blocks` hands from stage to stage; none here."""
+
     def build_norm(self, dim: int) -> nn.Module:
         """The BatchNorm of ``norm_cfg`` for this number of dimensions."""
         cfg = dict(self.norm_cfg)
@@ -72,18 +76,24 @@ class BaseUniFormer(BaseModule):
         return build_norm_layer(cfg, dim)[1]
 
     def _embed(self, stage: int, in_dim: int, dim: int, temporal: Tuple[int, int] = (1, 1)) -> nn.Module:
-        if not self.arch.conv_stem:
+        if not self._overlapping(stage):
             return PatchEmbed(self.ndim, in_dim, dim, 4 if stage == 0 else 2, temporal)
         dims = (in_dim, dim // 2, dim) if stage == 0 else (in_dim, dim)
         return ConvPatchEmbed(self.ndim, dims, self.build_norm, temporal)
+
+    def _overlapping(self, stage: int) -> bool:
+        return self.arch.conv_stem
 
     def _build_block(self, stage: int, index: int, drop_path: float) -> nn.Module:
         common = dict(
             dim=self.arch.embed_dims[stage], mlp_ratio=self.arch.mlp_ratio, drop=self.drop_rate, drop_path=drop_path)
         if stage < LOCAL_STAGES:
-            return LocalBlock(self.ndim, norm_layer=self.build_norm, **common)
+            return LocalBlock(self.ndim, norm_layer=self.build_norm, layer_scale=self._local_layer_scale(), **common)
         return self.build_global_block(
             stage, index, head_dim=self.arch.head_dim, attn_drop=self.attn_drop_rate, **common)
+
+    def _local_layer_scale(self) -> Optional[float]:
+        """Only attention blocks have one, but for the light models."""
 
     def _add_output_norms(self) -> None:
         if self.out_norm == 'LN':
@@ -154,28 +164,36 @@ class BaseUniFormer(BaseModule):
         if x.ndim != self.ndim + 2 or x.shape[1] != self.in_channels:
             raise ValueError(f'{type(self).__name__} takes input of shape {expected}, got {tuple(x.shape)}')
         stride = 2**(self.num_stages + 1)
-        if not self.arch.conv_stem and (x.shape[-2] < stride or x.shape[-1] < stride):
+        if not self._overlapping(self.num_stages - 1) and (x.shape[-2] < stride or x.shape[-1] < stride):
             raise ValueError(
                 f'{type(self).__name__} shrinks an input {stride} times, so its height and width must be at least '
                 f'{stride} each (multiples of {stride} use every pixel), got {tuple(x.shape[-2:])}')
 
-    def forward_stages(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """The maps of ``out_indices``, shape ``(B, C, *S)`` each, channels-last in memory."""
+    def forward_stages(self, x: Tensor) -> Tuple[Tuple[Tensor, ...], Any]:
+        """The maps of ``out_indices``, shape ``(B, C, *S)`` each, channels-last in memory; the last stage's state."""
         self._check_input(x)
         x = channels_last(x)
-        outputs = []
+        outputs, state = [], None
         for stage in range(self.num_stages):
             x = getattr(self, f'patch_embed{stage + 1}')(x)
             if stage == 0:
                 x = self.pos_drop(x)
-            blocks = getattr(self, f'blocks{stage + 1}')
-            kept = len(blocks) - self.with_cp[stage] if self.training else len(blocks)
-            for index, block in enumerate(blocks):
-                # The first blocks are recomputed, as in the release.
-                x = checkpointed(block, x) if index < len(blocks) - kept else block(x)
+            x, state = self.run_blocks(stage, x, state)
             if stage in self.out_indices:
                 outputs.append(channels_first(self._normalized(x, stage)))
-        return tuple(outputs)
+        return tuple(outputs), state
+
+    def run_blocks(self, stage: int, x: Tensor, state: Any) -> Tuple[Tensor, Any]:
+        """A stage's blocks on its map; ``state`` is what one stage hands to the next beside the map."""
+        for index, block in enumerate(getattr(self, f'blocks{stage + 1}')):
+            x = self.run_block(stage, index, block, x)
+        return x, state
+
+    def run_block(self, stage: int, index: int, block: nn.Module, *inputs: Tensor) -> Any:
+        """One block, activation-checkpointed if it is one of the first ``with_cp[stage]`` (as in the release)."""
+        if self.training and index < self.with_cp[stage]:
+            return checkpointed(block, *inputs)
+        return block(*inputs)
 
     def _normalized(self, x: Tensor, stage: int) -> Tensor:
         if self.out_norm == 'LN':

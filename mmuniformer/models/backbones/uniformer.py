@@ -100,4 +100,4 @@ class UniFormer(BaseUniFormer):
         Returns:
             Maps of shape ``(B, C, H / stride, W / stride)``, rounded down, one for each of ``out_indices``.
         """
-        return self.forward_stages(x)
+        return self.forward_stages(x)[0]

@@ -102,5 +102,5 @@ class UniFormer3D(BaseUniFormer):
             With one stage in ``out_indices``, its map of shape ``(B, C, T / 2, H / stride, W / stride)``, as MMAction2's
             recognizers and heads take it; with more, a tuple of maps.
         """
-        maps = self.forward_stages(x)
+        maps, _ = self.forward_stages(x)
         return maps[0] if len(maps) == 1 else maps

@@ -5,9 +5,10 @@ from .checkpointing import checkpointed
 from .drop_path import DropPath
 from .embed import ConvPatchEmbed, PatchEmbed
 from .ffn import FeedForward
+from .hourglass import HourglassBlock, pool_score
 from .norm import LAYER_NORM_EPS, batch_norm
 
 __all__ = [
-    'Attention', 'ConvPatchEmbed', 'DividedBlock', 'DropPath', 'FeedForward', 'GlobalBlock', 'LAYER_NORM_EPS',
-    'LocalBlock', 'PatchEmbed', 'batch_norm', 'checkpointed'
+    'Attention', 'ConvPatchEmbed', 'DividedBlock', 'DropPath', 'FeedForward', 'GlobalBlock', 'HourglassBlock',
+    'LAYER_NORM_EPS', 'LocalBlock', 'PatchEmbed', 'batch_norm', 'checkpointed', 'pool_score'
 ]

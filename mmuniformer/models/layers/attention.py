@@ -1,4 +1,7 @@
 """Multi-head self-attention."""
+from typing import Tuple
+
+import torch
 from torch import Tensor, nn
 
 from mmuniformer.ops import attention
@@ -32,7 +35,36 @@ class Attention(nn.Module):
         Returns:
             Tokens of shape ``(B, N, C)``.
         """
-        B, N, C = x.shape
-        q, k, v = self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        return self._related(*self._queries_keys_values(x))
+
+    def _queries_keys_values(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        B, N, _ = x.shape
+        return self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+
+    def _related(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         x = attention(q, k, v, self.attn_drop if self.training else 0.)
-        return self.proj_drop(self.proj(x.transpose(1, 2).reshape(B, N, C)))
+        return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
+
+
+class ClassAttention(Attention):
+    """Self-attention that also tells how much the first token, the class token, attends to the others.
+
+    The arguments are :class:`Attention`'s.
+    """
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        """Relate tokens.
+
+        Args:
+            x: Tokens of shape ``(B, N, C)``, the class token first.
+
+        Returns:
+            Tokens of shape ``(B, N, C)``, and the class token's affinity to the others, the mean over heads, of shape
+            ``(B, N - 1)`` in float32 at least: half precision would round small affinities to zero.
+        """
+        q, k, v = self._queries_keys_values(x)
+        exact = torch.promote_types(q.dtype, torch.float32)
+        # One row of the matrix that the fused kernel never writes; a sum of products, since autocast would take a
+        # matrix product to half precision.
+        logits = (q[:, :, :1].to(exact) * k.to(exact)).sum(-1) * self.head_dim**-0.5
+        return self._related(q, k, v), logits.softmax(-1)[..., 1:].mean(1)

@@ -7,13 +7,13 @@ Only the relation differs. Maps are channels-last, ``(B, *S, C)``.
 from functools import partial
 from typing import Callable, Optional
 
-import torch
 from torch import Tensor, nn
 
 from .attention import Attention
 from .conv import depthwise, pointwise_conv
 from .drop_path import DropPath
 from .ffn import FeedForward
+from .layer_scale import gamma, scaled
 from .norm import LAYER_NORM_EPS, batch_norm
 from .window import window_partition, window_unpartition
 
@@ -28,6 +28,7 @@ class LocalBlock(nn.Module):
         norm_layer: What makes the BatchNorm of given channels.
         drop: Dropout rate of the feed-forward network.
         drop_path: Stochastic depth rate.
+        layer_scale: Initial value of a learned scale of both branches; None for none.
     """
 
     def __init__(self,
@@ -36,7 +37,8 @@ class LocalBlock(nn.Module):
                  mlp_ratio: float,
                  norm_layer: Callable[[int], nn.Module],
                  drop: float = 0.,
-                 drop_path: float = 0.):
+                 drop_path: float = 0.,
+                 layer_scale: Optional[float] = None):
         super().__init__()
         self.pos_embed = depthwise(ndim, dim, 3)
         self.norm1 = norm_layer(dim)
@@ -46,11 +48,17 @@ class LocalBlock(nn.Module):
         self.norm2 = norm_layer(dim)
         self.mlp = FeedForward(dim, int(dim * mlp_ratio), drop, partial(pointwise_conv, ndim))
         self.drop_path = DropPath(drop_path)
+        self.layer_scale = layer_scale is not None
+        if self.layer_scale:
+            # The release keeps these in the shape that its channels-first maps need.
+            for name in ('gamma_1', 'gamma_2'):
+                self.register_parameter(name, gamma((1, dim) + (1, ) * ndim, layer_scale))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.pos_embed(x)
-        x = x + self.drop_path(self.conv2(self.attn(self.conv1(batch_norm(self.norm1, x)))))
-        return x + self.drop_path(self.mlp(batch_norm(self.norm2, x)))
+        branch = self.conv2(self.attn(self.conv1(batch_norm(self.norm1, x))))
+        x = x + self.drop_path(scaled(self, 'gamma_1', branch))
+        return x + self.drop_path(scaled(self, 'gamma_2', self.mlp(batch_norm(self.norm2, x))))
 
 
 class GlobalBlock(nn.Module):
@@ -89,13 +97,13 @@ class GlobalBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
         self.layer_scale = layer_scale is not None
         if self.layer_scale:
-            self.gamma_1 = nn.Parameter(torch.full((dim, ), float(layer_scale)))
-            self.gamma_2 = nn.Parameter(torch.full((dim, ), float(layer_scale)))
+            self.gamma_1 = gamma((dim, ), layer_scale)
+            self.gamma_2 = gamma((dim, ), layer_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.pos_embed(x)
-        x = x + self.drop_path(self._scaled(self.relate(self.norm1(x)), 1))
-        return x + self.drop_path(self._scaled(self.mlp(self.norm2(x)), 2))
+        x = x + self.drop_path(scaled(self, 'gamma_1', self.relate(self.norm1(x))))
+        return x + self.drop_path(scaled(self, 'gamma_2', self.mlp(self.norm2(x))))
 
     def relate(self, x: Tensor) -> Tensor:
         """Attention over a normalised map ``(B, *S, C)``."""
@@ -103,9 +111,6 @@ class GlobalBlock(nn.Module):
             return self.attn(x.flatten(1, -2)).view(x.shape)
         windows = self.attn(window_partition(x, self.window_size))
         return window_unpartition(windows, self.window_size, x.shape)
-
-    def _scaled(self, branch: Tensor, number: int) -> Tensor:
-        return getattr(self, f'gamma_{number}') * branch if self.layer_scale else branch
 
 
 class DividedBlock(GlobalBlock):

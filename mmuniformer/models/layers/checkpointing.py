@@ -7,7 +7,7 @@ from torch.utils.checkpoint import checkpoint
 from .norm import running_statistics_kept
 
 
-def checkpointed(block: nn.Module, x: Tensor) -> Tensor:
-    """``block(x)`` that keeps only ``x`` for the backward pass; gradients and running statistics stay the same."""
+def checkpointed(block: nn.Module, *inputs: Tensor):
+    """``block(*inputs)`` that keeps only its inputs for the backward pass; gradients and running statistics stay."""
     return checkpoint(
-        block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), running_statistics_kept(block)))
+        block, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), running_statistics_kept(block)))

@@ -39,7 +39,7 @@ class ConvPatchEmbed(nn.Module):
         ndim: 2 for images, 3 for videos.
         dims: Channels in, between and out; one convolution from each to the next, GELU between two.
         norm_layer: What makes the BatchNorm of given channels.
-        temporal: Kernel over time, and its stride in the first convolution. Videos only.
+        temporal: Kernel over time, and its stride in the last convolution. Videos only.
     """
 
     def __init__(self,
@@ -53,7 +53,7 @@ class ConvPatchEmbed(nn.Module):
             kernel, stride, padding = (3, 3), (2, 2), (1, 1)
             if ndim == 3:
                 kernel = (temporal[0], *kernel)
-                stride = (temporal[1] if i == 0 else 1, *stride)
+                stride = (temporal[1] if i == len(dims) - 2 else 1, *stride)
                 padding = (temporal[0] // 2, *padding)
             layers += [nn.GELU()] * (i > 0)
             layers += [conv(ndim, in_dim, dim, kernel, stride, padding), norm_layer(dim)]

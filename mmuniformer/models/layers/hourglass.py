@@ -1,0 +1,122 @@
+"""The hourglass block of the light models: most tokens take a short way (arXiv 2201.09450, Sec. 3.5)."""
+from fractions import Fraction
+from typing import Callable, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from .attention import ClassAttention
+from .block import GlobalBlock
+from .layer_scale import gamma, scaled
+
+
+class HourglassBlock(GlobalBlock):
+    """A global block that relates a class token, the most attended tokens, and one token that stands for the rest.
+
+    Each token has a score: how much the class token has attended to it so far, a running mean over blocks. The tokens of
+    the highest scores are kept; the others, weighted by score, are shrunk to one representative token. Attention and
+    feed-forward network see only these. The others then receive what the representative token received, and every
+    token returns to its place.
+
+    Args:
+        ndim: 2 for images, 3 for videos.
+        dim: Channels.
+        head_dim: Channels of an attention head.
+        mlp_ratio: Hidden over outer channels of the feed-forward network.
+        keep_ratio: Share of tokens kept, and the weight of this block's attention in the running score. 1 keeps all,
+            has no representative token and starts the score anew.
+        drop: Dropout rate of the feed-forward network and of the attention's output.
+        attn_drop: Dropout rate of the affinities.
+        drop_path: Stochastic depth rate.
+        layer_scale: Initial value of a learned scale of both branches; None for none.
+        scale_recovery: Whether, with layer scale and tokens shrunk, the way back has a scale of its own (``gamma_3``, as
+            the release's image models) instead of the two branches' (its video models).
+    """
+
+    def __init__(self,
+                 ndim: int,
+                 dim: int,
+                 head_dim: int,
+                 mlp_ratio: float,
+                 keep_ratio: float,
+                 drop: float = 0.,
+                 attn_drop: float = 0.,
+                 drop_path: float = 0.,
+                 layer_scale: Optional[float] = None,
+                 scale_recovery: bool = False):
+        super().__init__(ndim, dim, head_dim, mlp_ratio, drop, attn_drop, drop_path, layer_scale)
+        self.keep_ratio = keep_ratio
+        # In whole numbers, so that ``torch.export`` keeps the number of tokens symbolic.
+        self.share = Fraction(keep_ratio).limit_denominator(1000)
+        self.attn = ClassAttention(dim, head_dim, attn_drop, drop)
+        self.scale_recovery = self.layer_scale and scale_recovery and keep_ratio < 1
+        if self.scale_recovery:
+            self.gamma_3 = gamma((dim, ), layer_scale)
+
+    def forward(self, x: Tensor, cls_token: Tensor, score: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
+        """Relate the tokens of a map.
+
+        Args:
+            x: Map of shape ``(B, *S, C)`` with ``N`` tokens.
+            cls_token: Shape ``(B, 1, C)``.
+            score: Shape ``(B, N)``, float32; may be None where all tokens are kept.
+
+        Returns:
+            The map, the class token and the score after this block, shapes unchanged.
+        """
+        x = x + self.pos_embed(x)
+        tokens = x.flatten(1, -2)
+        if self.keep_ratio == 1:
+            updated, score, _ = self._update(torch.cat([cls_token, tokens], 1))
+            return updated[:, 1:].reshape(x.shape), updated[:, :1], score
+
+        kept = tokens.shape[1] * self.share.numerator // self.share.denominator
+        order = score.argsort(1, descending=True)
+        top, rest = order[:, :kept], order[:, kept:]
+        shrunk, rest_score = _gather(tokens, rest), score.gather(1, rest)
+        representative = _weighted_mean(shrunk, rest_score)
+        updated, attended, received = self._update(torch.cat([cls_token, _gather(tokens, top), representative], 1))
+
+        returned = torch.cat([updated[:, 1:-1], shrunk + received], 1)
+        tokens = torch.empty_like(returned).scatter(1, order[..., None].expand_as(returned), returned)
+        top_score = torch.lerp(score.gather(1, top), attended[:, :-1].to(score.dtype), self.keep_ratio)
+        score = torch.empty_like(score).scatter(1, order, torch.cat([top_score, rest_score], 1))
+        return tokens.reshape(x.shape), updated[:, :1], score
+
+    def _update(self, tokens: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Attention and feed-forward of ``(B, M, C)``; the class token's affinities; what the last token received."""
+        related, attended = self.attn(self.norm1(tokens))
+        first = scaled(self, 'gamma_1', related)
+        tokens = tokens + self.drop_path(first)
+        fed = self.mlp(self.norm2(tokens))
+        second = scaled(self, 'gamma_2', fed)
+        tokens = tokens + self.drop_path(second)
+        if self.scale_recovery:
+            return tokens, attended, self.gamma_3 * (related[:, -1:] + fed[:, -1:])
+        return tokens, attended, first[:, -1:] + second[:, -1:]
+
+
+def _gather(tokens: Tensor, indices: Tensor) -> Tensor:
+    return tokens.gather(1, indices[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
+def _weighted_mean(tokens: Tensor, score: Tensor) -> Tensor:
+    """``(B, M, C)`` to ``(B, 1, C)``; the weights are normalised in float32, where their sum does not vanish."""
+    weight = score / score.sum(1, keepdim=True).clamp_min(torch.finfo(score.dtype).tiny)
+    return (weight[..., None] * tokens).sum(1, keepdim=True).to(tokens.dtype)
+
+
+def pool_score(score: Tensor, shape: Tuple[int, ...], pool: Callable[[Tensor], Tensor]) -> Tensor:
+    """The score of the next stage's smaller map: the mean over each patch, with the sum over the map kept.
+
+    Args:
+        score: Shape ``(B, N)``.
+        shape: ``(B, *S)`` of the map it belongs to.
+        pool: Average pooling of ``(B, 1, *S)`` over the patches.
+
+    Returns:
+        Tensor of shape ``(B, N / patch)``.
+    """
+    pooled = pool(score.view(shape)[:, None]).flatten(1)
+    scale = score.sum(1, keepdim=True) / pooled.sum(1, keepdim=True).clamp_min(torch.finfo(score.dtype).tiny)
+    return pooled * scale
