@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.hub import get_config
 from mmengine.runner import Runner
 
 from mmuniformer.checkpoint import CheckpointError
@@ -24,7 +25,9 @@ def read_config(path: str) -> Config:
     Args:
         path: A file, or a packaged config such as ``mmuniformer::recognition/uniformer/...py``.
     """
-    if '::' in path or Path(path).is_file():
+    if '::' in path:
+        return get_config(path)
+    if Path(path).is_file():
         return Config.fromfile(path)
     folder = next((parent for parent in Path(path).parents if parent.is_dir()), Path())
     files = {file.name: file for file in folder.rglob('*.py')}

@@ -95,8 +95,8 @@ class ClipDecode(_Reader):
         except Exception as error:
             first, last = results['frame_inds'].min(), results['frame_inds'].max()
             raise ClipReadError(f"{source}: can't decode frames {first} to {last} of {results['total_frames']} "
-                                f'({_one_line(error)}): it is damaged or shorter than stated, fetch it again or take '
-                                'it out of the annotation file') from error
+                                f'({_one_line(error)}): if it is damaged or shorter than stated, fetch it again, else '
+                                're-encode it or take it out of the annotation file') from error
 
 
 def _one_line(error: Exception) -> str:

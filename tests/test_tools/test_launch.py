@@ -1,0 +1,202 @@
+"""What train.py and test.py do to a config before the Runner sees it, and what they say when something is missing."""
+import argparse
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmuniformer.datasets.transforms import ClipReadError
+from mmuniformer.engine import launch
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / 'configs/recognition/uniformer'
+KINETICS = FOLDER / 'uniformer-small_imagenet1k-pre_16x4x1_kinetics400-rgb.py'
+
+
+def tool(name: str):
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', ROOT / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def merged(monkeypatch, name: str, *options: str) -> Config:
+    """The config as the tool hands it to the Runner."""
+    module = tool(name)
+    monkeypatch.setattr('sys.argv', [f'{name}.py', str(KINETICS), *options])
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    args = module.parse_args()
+    return module.merge_args(launch.read_config(args.config), args)
+
+
+class TestTrainOptions:
+
+    def test_defaults(self, monkeypatch):
+        cfg = merged(monkeypatch, 'train')
+        assert Path(cfg.work_dir) == Path('work_dirs', KINETICS.stem)
+        assert (cfg.launcher, cfg.resume, cfg.load_from, cfg.randomness.seed) == ('none', False, None, 0)
+        assert cfg.val_cfg.type == 'ValLoop' and cfg.auto_scale_lr.enable
+
+    def test_options(self, monkeypatch):
+        cfg = merged(monkeypatch, 'train', '--work-dir', 'here', '--resume', '--no-validate', '--seed', '3',
+                     '--deterministic', '--cfg-options', 'train_cfg.max_epochs=2', 'model.backbone.with_cp=[0,0,4,0]')
+        assert cfg.work_dir == 'here' and cfg.resume and cfg.load_from is None
+        assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
+        assert cfg.randomness == dict(seed=3, deterministic=True)
+        assert cfg.train_cfg.max_epochs == 2 and cfg.model.backbone.with_cp == [0, 0, 4, 0]
+
+    def test_amp(self, monkeypatch):
+        cfg = merged(monkeypatch, 'train', '--amp', '--cfg-options', 'work_dir=x')
+        assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+        module = tool('train')
+        args = argparse.Namespace(amp=True, launcher='none', config='c.py', work_dir=None, no_validate=False)
+        with pytest.raises(SystemExit, match='ApexOptimWrapper'):
+            module.merge_args(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))), args)
+
+    def test_auto_scale_lr(self, monkeypatch):
+        module = tool('train')
+        args = argparse.Namespace(amp=False, launcher='none', config='c.py', work_dir=None, no_validate=False,
+                                  auto_scale_lr=True)
+        with pytest.raises(SystemExit, match='base_batch_size'):
+            module.merge_args(Config(dict()), args)
+
+    def test_resume_from_a_missing_file(self, monkeypatch):
+        with pytest.raises(SystemExit, match='gone.pth: no such file'):
+            merged(monkeypatch, 'train', '--resume', 'gone.pth')
+
+
+class TestTestOptions:
+
+    @pytest.fixture
+    def checkpoint(self, tmp_path) -> str:
+        torch.save(dict(state_dict={'backbone.patch_embed1.proj.weight': torch.zeros(1)}), tmp_path / 'ours.pth')
+        return str(tmp_path / 'ours.pth')
+
+    def test_defaults(self, monkeypatch, checkpoint):
+        cfg = merged(monkeypatch, 'test', checkpoint)
+        assert cfg.load_from == checkpoint and cfg.resume is False and cfg.test_evaluator.type == 'AccMetric'
+
+    def test_dump(self, monkeypatch, checkpoint):
+        cfg = merged(monkeypatch, 'test', checkpoint, '--dump', 'out.pkl')
+        assert [each.type for each in cfg.test_evaluator] == ['AccMetric', 'DumpResults']
+        with pytest.raises(SystemExit, match=r'\.pkl file, not out.json'):
+            merged(monkeypatch, 'test', checkpoint, '--dump', 'out.json')
+
+    @pytest.mark.parametrize('kind, changed', [
+        ('VisualizationHook', dict(enable=True, out_dir='seen')),
+        ('mmpose.PoseVisualizationHook', dict(enable=True, out_dir='seen')),
+        ('DetVisualizationHook', dict(draw=True, test_out_dir='seen')),
+        ('SegVisualizationHook', dict(draw=True)),
+    ])
+    def test_drawing(self, kind, changed):
+        cfg = Config(dict(visualizer=dict(type='V'), default_hooks=dict(visualization=dict(type=kind))))
+        launch.draw_predictions(cfg, 'seen', 5)
+        assert cfg.default_hooks.visualization == dict(type=kind, interval=5, **changed)
+        assert cfg.visualizer.get('save_dir') == ('seen' if 'Seg' in kind else None)
+
+    def test_drawing_without_a_hook(self, monkeypatch, checkpoint):
+        with pytest.raises(SystemExit, match='VisualizationHook'):
+            merged(monkeypatch, 'test', checkpoint, '--show-dir', 'seen')
+
+    def test_missing_checkpoint(self, monkeypatch):
+        with pytest.raises(SystemExit, match='gone.pth: no such file'):
+            merged(monkeypatch, 'test', 'gone.pth')
+
+    def test_web_page_for_a_checkpoint(self, monkeypatch, tmp_path):
+        (tmp_path / 'page.pth').write_text('<!DOCTYPE html><html></html>')
+        with pytest.raises(SystemExit, match='is a web page'):
+            merged(monkeypatch, 'test', str(tmp_path / 'page.pth'))
+
+    def test_official_checkpoint(self, monkeypatch, tmp_path):
+        """A Runner would warn of every name, load nothing and report the accuracy of guessing."""
+        from mmuniformer.models import UniFormer3D
+        torch.save(UniFormer3D(dict(depths=[1] * 4, embed_dims=[8] * 4, head_dim=8)).state_dict(), tmp_path / 'o.pth')
+        with pytest.raises(SystemExit, match=r'official release.*convert.py .*o.pth FILE --to mm'):
+            merged(monkeypatch, 'test', str(tmp_path / 'o.pth'))
+
+
+class TestMissing:
+
+    def test_config(self):
+        with pytest.raises(SystemExit) as error:
+            launch.read_config(str(FOLDER / 'uniformer-small_16x4x1_kinetics400-rgb.py'))
+        message = str(error.value)
+        assert message.startswith('No config file ') and '\n' not in message
+        assert message.rpartition('Is it ')[2].startswith(str(FOLDER / 'uniformer-small_'))
+
+    def test_config_in_no_folder(self, tmp_path):
+        with pytest.raises(SystemExit, match=r'^No config file .*/a/b.py\.$'):
+            launch.read_config(str(tmp_path / 'a/b.py'))
+
+    def test_packaged_config(self):
+        cfg = launch.read_config('mmaction::recognition/c3d/c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb.py')
+        assert cfg.default_scope == 'mmaction'
+
+    def test_data(self, tmp_path):
+        cfg = Config.fromfile(str(KINETICS))
+        listed = tmp_path / 'list.txt'
+        cfg.val_dataloader.dataset.ann_file = str(listed)
+        listed.touch()
+        with pytest.raises(SystemExit) as error, launch.one_line_errors(cfg):
+            raise FileNotFoundError('deep inside')
+        message = str(error.value)
+        assert '\n' not in message and str(listed) not in message
+        place = 'data/kinetics400/kinetics400_train_list_videos.txt'
+        assert f'{place} (train_dataloader.dataset.ann_file)' in message
+        assert 'data/kinetics400/videos_val (val_dataloader.dataset.data_prefix.video)' in message
+
+    def test_other_missing_files_are_not_blamed_on_data(self):
+        with pytest.raises(FileNotFoundError, match='deep inside'), launch.one_line_errors(Config()):
+            raise FileNotFoundError('deep inside')
+
+    def test_clip_read_in_a_worker(self):
+        inside = 'Caught ClipReadError in DataLoader worker process 0.\nOriginal Traceback:\n  ...\n' \
+                 'mmuniformer.datasets.transforms.loading.ClipReadError: a.mp4 is not there\n'
+        for text in (inside, 'a.mp4 is not there'):
+            with pytest.raises(SystemExit, match='^a.mp4 is not there$'), launch.one_line_errors(Config()):
+                raise ClipReadError(text)
+
+    def test_paths_of_every_framework(self):
+        cfg = Config(dict(
+            train_dataloader=dict(dataset=dict(
+                type='RepeatDataset', dataset=dict(
+                    data_root='data/coco/', ann_file='ann/train.json', data_prefix=dict(img='train/')))),
+            val_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=[
+                dict(data_root='data/ade', data_prefix=dict(img_path='img', seg_map_path='seg'), ann_file=''),
+                dict(data_root='s3://bucket', ann_file='a.json'),
+                dict(data_prefix='/abs')])),
+            test_dataloader=None))
+        assert dict(launch.data_paths(cfg)) == {
+            'train_dataloader.dataset.dataset.ann_file': 'data/coco/ann/train.json',
+            'train_dataloader.dataset.dataset.data_prefix.img': 'data/coco/train/',
+            'val_dataloader.dataset.datasets.0.data_prefix.img_path': 'data/ade/img',
+            'val_dataloader.dataset.datasets.0.data_prefix.seg_map_path': 'data/ade/seg',
+            'val_dataloader.dataset.datasets.2.data_prefix': '/abs',
+        }
+
+
+class TestFitToMachine:
+
+    def test_without_accelerator(self, monkeypatch):
+        monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+        cfg = Config.fromfile(str(KINETICS))
+        cfg.launcher = 'pytorch'
+        notes = launch.fit_to_machine(cfg)
+        assert cfg.optim_wrapper.type == 'OptimWrapper' and 'loss_scale' not in cfg.optim_wrapper
+        assert cfg.optim_wrapper.clip_grad.max_norm == 20
+        assert cfg.env_cfg.dist_cfg.backend == 'gloo' and cfg.model_wrapper_cfg.device_ids is None
+        assert ['float32' in notes[0], 'gloo' in notes[1]] == [True, True]
+
+    def test_one_process(self, monkeypatch):
+        monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+        cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper'), launcher='none'))
+        assert launch.fit_to_machine(cfg) == [] and 'model_wrapper_cfg' not in cfg
+
+    def test_with_a_gpu(self, monkeypatch):
+        monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+        cfg = Config.fromfile(str(KINETICS))
+        cfg.launcher = 'pytorch'
+        before = cfg.pretty_text
+        assert launch.fit_to_machine(cfg) == [] and cfg.pretty_text == before
