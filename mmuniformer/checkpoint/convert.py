@@ -47,8 +47,8 @@ def to_mm(content: Any) -> Converted:
         kind, pattern = ('MMAction2', VIDEO) if _is_video(checkpoint) else ('MMPretrain', IMAGE)
     elif any(name.startswith(POSE[0][:-1]) for name in checkpoint.heads):
         kind, pattern = 'MMPose', POSE
-    # Token labeling's second head has no counterpart in the frameworks.
-    left_out = tuple(name for name in checkpoint.heads if name.startswith('aux_head.'))
+    # The second heads of token labeling and of the light models have no counterpart in the frameworks.
+    left_out = tuple(name for name in checkpoint.heads if name.startswith(('aux_head.', 'head_cls.')))
     heads = {rename(name, *pattern) if pattern else name: tensor for name, tensor in checkpoint.heads.items()
              if name not in left_out}
     return Converted(_mm_file(content, checkpoint, heads), checkpoint.layout, kind, left_out)

@@ -178,11 +178,10 @@ def _match_backbone(checkpoint: Checkpoint, target: Mapping[str, Tensor], inflat
     report.missing += [name for name in target if name not in weights and not name.endswith('num_batches_tracked')]
 
     stages = len(measure(target).depths)
-    unbuilt = re.compile(rf'(blocks|patch_embed|norm)[{stages + 1}-5]\.')
     wrong += [f'{name} is missing' for name in report.missing
               if not OUTPUT_NORM.match(name) and not TIME_ATTENTION.match(name)]
     wrong += [f'{name} is unknown' for name in report.unexpected
-              if not OUTPUT_NORM.match(name) and not unbuilt.match(name)]
+              if not OUTPUT_NORM.match(name) and not _is_past(stages, name)]
     # Attention over time is there as a whole or not at all; a part of it would be a damaged file.
     lost = [name for name in report.missing if TIME_ATTENTION.match(name)]
     if lost and any(TIME_ATTENTION.match(name) for name in weights):
@@ -190,6 +189,12 @@ def _match_backbone(checkpoint: Checkpoint, target: Mapping[str, Tensor], inflat
     if wrong:
         raise CheckpointError(f'the checkpoint does not fit the model: {_few(wrong)}')
     return weights
+
+
+def _is_past(stages: int, name: str) -> bool:
+    """Whether a tensor belongs to a stage after the model's last."""
+    stage = re.match(r'(?:blocks|patch_embed)(\d)\.', name)
+    return int(stage[1]) > stages if stage else stages < 4 and name.startswith('cls_')
 
 
 def _match_heads(checkpoint: Checkpoint, model: nn.Module, backbone: nn.Module,

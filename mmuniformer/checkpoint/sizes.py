@@ -81,7 +81,7 @@ class Sizes:
                 continue
             if name == 'temporal_kernel' and self.ndim == 2:
                 continue
-            if name in ('layer_scale', 'attention') and min(len(self.depths), stages) < 3:
+            if name in ('layer_scale', 'light', 'attention') and stages < 3:  # shows in later stages only
                 continue
             if mine != theirs:
                 found.append(f'{name}: {mine} in the checkpoint, {theirs} in the model')

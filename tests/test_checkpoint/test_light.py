@@ -1,0 +1,71 @@
+"""The light models, whose state dicts hold more than the others'."""
+import pytest
+import torch
+
+from mmuniformer.checkpoint import CheckpointError, load
+from mmuniformer.checkpoint.convert import to_mm
+from mmuniformer.models import UniFormerLight, UniFormerLight3D
+
+from .conftest import ARCH, image_backbone, same, weights
+
+LIGHT = dict(ARCH, mlp_ratio=3, conv_stem=True)
+
+
+def light(cls=UniFormerLight, **kwargs):
+    return cls(**{**dict(arch=LIGHT, out_norm='BN', out_indices=(3, )), **kwargs})
+
+
+def official(model):
+    """An official classifier with its second head, over the class token, and that head's norm."""
+    return weights(model, head__weight=torch.randn(5, 24), head__bias=torch.randn(5),
+                   head_cls__weight=torch.randn(5, 24), head_cls__bias=torch.randn(5),
+                   norm_cls__weight=torch.randn(24), norm_cls__bias=torch.randn(24))
+
+
+def test_classifier(save):
+    state = official(light())
+    model = light()
+    report = load(model, save({'model': state}))
+    assert same(model.state_dict(), {name: state[name] for name in model.state_dict()})
+    assert not report.missing and set(report.unexpected) == {'norm_cls.weight', 'norm_cls.bias'}
+    assert set(report.skipped) == {'head.weight', 'head.bias', 'head_cls.weight', 'head_cls.bias'}
+
+
+def test_images_into_videos(save):
+    state = official(light())
+    model = light(UniFormerLight3D)
+    report = load(model, save({'model': state}))
+    assert report.inflated and torch.equal(model.state_dict()['cls_token'], state['cls_token'])
+
+
+def test_two_stages(save):
+    model = light(out_norm='LN', out_indices=(0, 1))
+    report = load(model, save(official(light())))
+    assert {'cls_token', 'cls_upsample.weight'} <= set(report.unexpected)
+
+
+def test_layer_scale_of_the_video_models(save):
+    path = save(official(light(UniFormerLight3D, arch={**LIGHT, 'layer_scale': 1e-6})))
+    with pytest.raises(CheckpointError, match=r'Use UniFormerLight3D with arch=dict\(.*layer_scale=1e-06\)$'):
+        load(light(UniFormerLight3D), path)
+
+
+def test_not_for_the_others(save):
+    with pytest.raises(CheckpointError, match='light: True in the checkpoint, False in the model.*Use UniFormerLight '):
+        load(image_backbone(), save(official(light())))
+    with pytest.raises(CheckpointError, match='light: False in the checkpoint, True in the model.*Use UniFormer '):
+        load(light(), save(weights(image_backbone())))
+
+
+def test_names_the_arch(save):
+    """A published file in another size of the light models."""
+    source = UniFormerLight('xs', out_norm='BN', out_indices=(3, )).state_dict()
+    path = save({'model': source}, 'uniformer_xs_192_in1k.pth')
+    with pytest.raises(CheckpointError, match=r"\(xs with head_dim=32, image, 192 pixels.*"
+                       r"Use UniFormerLight with arch='xs'$"):
+        load(UniFormerLight('xxs', out_norm='BN', out_indices=(3, )), path)
+    assert load(UniFormerLight('xs', out_norm='BN', out_indices=(3, )), path).published.arch == 'xs'
+
+
+def test_second_head_is_left_out_of_the_frameworks():
+    assert to_mm({'model': official(light())}).left_out == ('head_cls.weight', 'head_cls.bias')
