@@ -1,5 +1,5 @@
 """Convolutions of channels-last maps."""
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +9,7 @@ from .layout import channels_first, channels_last
 
 def convolve(x: Tensor,
              weight: Tensor,
-             bias: Optional[Tensor],
+             bias: Tensor | None,
              stride: Sequence[int],
              padding: Sequence[int],
              groups: int = 1) -> Tensor:
@@ -30,7 +30,7 @@ def convolve(x: Tensor,
     return channels_last(conv(channels_first(x), weight, bias, stride, padding, 1, groups))
 
 
-def pointwise(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A 1x1(x1) convolution, computed as the matrix product that it is.
 
     Args:

@@ -2,8 +2,8 @@
 
 Inside the network a map is a tensor of shape ``(B, *S, C)``, channels last in shape and in memory, so LayerNorm and
 Linear run on it as it lies and its tokens ``(B, N, C)`` are a view. Convolutions and BatchNorm want ``(B, C, *S)``:
-:func:`channels_first` gives it as a view whose strides are PyTorch's ``channels_last`` memory format, and they answer in
-the same format.
+:func:`channels_first` gives it as a view whose strides are PyTorch's ``channels_last`` memory format, and they answer
+in the same format.
 """
 from torch import Tensor
 

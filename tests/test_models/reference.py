@@ -182,7 +182,7 @@ def uniformer(x, p, *, head_dim, out_norm, training, windows=None, divided=False
     """
     maps = []
     cls_token = p['cls_token'].expand(len(x), -1, -1) if keep_ratios else None
-    score = None
+    score, map_shape = None, ()
     for stage in (1, 2, 3, 4):
         if f'patch_embed{stage}.proj.0.weight' in p:
             x = _conv_embed(x, p, stage, training)

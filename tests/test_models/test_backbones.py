@@ -196,7 +196,7 @@ def test_activation_checkpointing_changes_nothing_but_memory(cls, shape, with_cp
     saved = {}
     for name, model in (('plain', plain), ('checkpointed', checkpointed)):
         sizes = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
             loss = _loss(model(x))
         saved[name] = sum(sizes)
         loss.backward()

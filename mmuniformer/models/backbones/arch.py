@@ -1,6 +1,6 @@
 """The named members of the family and how a config's ``arch`` becomes one of them."""
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Mapping, Optional, Sequence, Tuple, Union
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class Arch:
             every block); None for no scale.
         keep_ratios: Light models only: the share of tokens that each block of stage 3 and of stage 4 keeps.
     """
-    depths: Tuple[int, int, int, int]
-    embed_dims: Tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+    embed_dims: tuple[int, int, int, int]
     head_dim: int = 64
     mlp_ratio: float = 4
     conv_stem: bool = False
-    layer_scale: Optional[float] = None
-    keep_ratios: Optional[Tuple[Tuple[float, ...], Tuple[float, ...]]] = None
+    layer_scale: float | None = None
+    keep_ratios: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self):
         for name in ('depths', 'embed_dims'):
@@ -39,8 +39,8 @@ class Arch:
         if self.keep_ratios is not None:
             ratios = tuple(tuple(stage) for stage in self.keep_ratios)
             if tuple(map(len, ratios)) != self.depths[2:] or not all(0 < r <= 1 for stage in ratios for r in stage):
-                raise ValueError(f'arch: `keep_ratios` must be two lists of {self.depths[2]} and {self.depths[3]} shares '
-                                 f'over 0 and up to 1, one a block of stages 3 and 4, got {ratios}')
+                raise ValueError(f'arch: `keep_ratios` must be two lists of {self.depths[2]} and {self.depths[3]} '
+                                 f'shares over 0 and up to 1, one a block of stages 3 and 4, got {ratios}')
             if ratios[0][0] != 1:
                 raise ValueError('arch: the first block of stage 3 scores the tokens, so its keep ratio must be 1, got '
                                  f'{ratios[0][0]}')
@@ -51,7 +51,7 @@ class Arch:
         return replace(self, **changes)
 
 
-def default_keep_ratios(depths: Sequence[int]) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
+def default_keep_ratios(depths: Sequence[int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The release's: the first block of stage 3 keeps every token, every other block half of them."""
     return (1., ) + (0.5, ) * (depths[2] - 1), (0.5, ) * depths[3]
 
@@ -76,7 +76,7 @@ LIGHT_ARCHS = {
 }
 
 
-def resolve(arch: Union[str, Mapping, Arch], light: bool = False) -> Arch:
+def resolve(arch: str | Mapping | Arch, light: bool = False) -> Arch:
     """The size that a config's ``arch`` means.
 
     Args:
@@ -108,5 +108,6 @@ def resolve(arch: Union[str, Mapping, Arch], light: bool = False) -> Arch:
 
 def _other_class(name: str, light: bool) -> str:
     if name in (ARCHS if light else LIGHT_ARCHS):
-        return f' ({name!r} is an arch of {"UniFormer and UniFormer3D" if light else "UniFormerLight and UniFormerLight3D"})'
+        owners = 'UniFormer and UniFormer3D' if light else 'UniFormerLight and UniFormerLight3D'
+        return f' ({name!r} is an arch of {owners})'
     return ''

@@ -1,5 +1,6 @@
 """What the 2-D and the 3-D backbone have in common: stages, outputs, freezing, weights."""
-from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -25,9 +26,9 @@ class BaseUniFormer(BaseModule):
     ndim: int
     light = False
 
-    def __init__(self, arch: Union[str, Mapping, Arch], in_channels: int, drop_rate: float, attn_drop_rate: float,
+    def __init__(self, arch: str | Mapping | Arch, in_channels: int, drop_rate: float, attn_drop_rate: float,
                  drop_path_rate: float, out_indices: Sequence[int], out_norm: str, frozen_stages: int, norm_eval: bool,
-                 with_cp: Union[bool, Sequence[int]], norm_cfg: Mapping, init_cfg: Optional[Union[Mapping, list]]):
+                 with_cp: bool | Sequence[int], norm_cfg: Mapping, init_cfg: Mapping | list | None):
         super().__init__(init_cfg)
         self.arch = resolve(arch, self.light)
         self.in_channels = in_channels
@@ -75,7 +76,7 @@ class BaseUniFormer(BaseModule):
             cfg['type'] = f'BN{self.ndim}d'
         return build_norm_layer(cfg, dim)[1]
 
-    def _embed(self, stage: int, in_dim: int, dim: int, temporal: Tuple[int, int] = (1, 1)) -> nn.Module:
+    def _embed(self, stage: int, in_dim: int, dim: int, temporal: tuple[int, int] = (1, 1)) -> nn.Module:
         if not self._overlapping(stage):
             return PatchEmbed(self.ndim, in_dim, dim, 4 if stage == 0 else 2, temporal)
         dims = (in_dim, dim // 2, dim) if stage == 0 else (in_dim, dim)
@@ -92,7 +93,7 @@ class BaseUniFormer(BaseModule):
         return self.build_global_block(
             stage, index, head_dim=self.arch.head_dim, attn_drop=self.attn_drop_rate, **common)
 
-    def _local_layer_scale(self) -> Optional[float]:
+    def _local_layer_scale(self) -> float | None:
         """Only attention blocks have one, but for the light models."""
 
     def _add_output_norms(self) -> None:
@@ -137,7 +138,7 @@ class BaseUniFormer(BaseModule):
             for parameter in module.parameters():
                 parameter.requires_grad = False
 
-    def _frozen_modules(self) -> List[nn.Module]:
+    def _frozen_modules(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
         modules = [self.patch_embed1]
@@ -169,7 +170,7 @@ class BaseUniFormer(BaseModule):
                 f'{type(self).__name__} shrinks an input {stride} times, so its height and width must be at least '
                 f'{stride} each (multiples of {stride} use every pixel), got {tuple(x.shape[-2:])}')
 
-    def forward_stages(self, x: Tensor) -> Tuple[Tuple[Tensor, ...], Any]:
+    def forward_stages(self, x: Tensor) -> tuple[tuple[Tensor, ...], Any]:
         """The maps of ``out_indices``, shape ``(B, C, *S)`` each, channels-last in memory; the last stage's state."""
         self._check_input(x)
         x = channels_last(x)
@@ -183,7 +184,7 @@ class BaseUniFormer(BaseModule):
                 outputs.append(channels_first(self._normalized(x, stage)))
         return tuple(outputs), state
 
-    def run_blocks(self, stage: int, x: Tensor, state: Any) -> Tuple[Tensor, Any]:
+    def run_blocks(self, stage: int, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """A stage's blocks on its map; ``state`` is what one stage hands to the next beside the map."""
         for index, block in enumerate(getattr(self, f'blocks{stage + 1}')):
             x = self.run_block(stage, index, block, x)
@@ -201,14 +202,14 @@ class BaseUniFormer(BaseModule):
         return batch_norm(self.norm, x) if stage == self.num_stages - 1 else x
 
 
-def _checked_out_indices(out_indices: Sequence[int]) -> Tuple[int, ...]:
+def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
     indices = tuple(sorted(set(out_indices)))
     if not indices or indices[0] < 0 or indices[-1] >= STAGES:
         raise ValueError(f'out_indices must be stages 0 to {STAGES - 1}, got {tuple(out_indices)}')
     return indices
 
 
-def _checked_with_cp(with_cp: Union[bool, Sequence[int]], depths: Sequence[int]) -> Tuple[int, ...]:
+def _checked_with_cp(with_cp: bool | Sequence[int], depths: Sequence[int]) -> tuple[int, ...]:
     if isinstance(with_cp, bool):
         return tuple(depths) if with_cp else (0, ) * STAGES
     if len(with_cp) != STAGES or not all(0 <= n <= depth for n, depth in zip(with_cp, depths)):

@@ -1,5 +1,5 @@
 """UniFormer for images."""
-from typing import Mapping, Optional, Sequence, Tuple, Union
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -38,8 +38,8 @@ class UniFormer(BaseUniFormer):
         with_cp: How many of the first blocks of each stage are activation-checkpointed in training; True for all.
             Defaults to none.
         norm_cfg: Type of the BatchNorms, ``'BN'`` or ``'SyncBN'``. Defaults to BN.
-        attention: Relation of stage 3: ``'global'``, ``'window'``, or ``'hybrid'`` (three windowed blocks, then a global
-            one). Defaults to ``'global'``.
+        attention: Relation of stage 3: ``'global'``, ``'window'``, or ``'hybrid'`` (three windowed blocks, then a
+            global one). Defaults to ``'global'``.
         window_size: Side of the windows in tokens of stage 3 (16 pixels each). Defaults to 14.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` for weights, see :func:`mmuniformer.checkpoint.load`.
 
@@ -56,7 +56,7 @@ class UniFormer(BaseUniFormer):
     ndim = 2
 
     def __init__(self,
-                 arch: Union[str, Mapping] = 'small',
+                 arch: str | Mapping = 'small',
                  in_channels: int = 3,
                  drop_rate: float = 0.,
                  attn_drop_rate: float = 0.,
@@ -65,11 +65,11 @@ class UniFormer(BaseUniFormer):
                  out_norm: str = 'LN',
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
-                 with_cp: Union[bool, Sequence[int]] = (0, 0, 0, 0),
+                 with_cp: bool | Sequence[int] = (0, 0, 0, 0),
                  norm_cfg: Mapping = dict(type='BN'),
                  attention: str = 'global',
                  window_size: int = 14,
-                 init_cfg: Optional[Mapping] = None):
+                 init_cfg: Mapping | None = None):
         if attention not in ('global', 'window', 'hybrid'):
             raise ValueError(f"attention must be 'global', 'window' or 'hybrid', got {attention!r}")
         if attention != 'global' and window_size < 1:
@@ -91,7 +91,7 @@ class UniFormer(BaseUniFormer):
             window_size=self._window_size if windowed else 0,
             **kwargs)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the maps.
 
         Args:

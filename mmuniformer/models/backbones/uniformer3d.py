@@ -1,5 +1,5 @@
 """UniFormer for videos."""
-from typing import Mapping, Optional, Sequence, Tuple, Union
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -54,7 +54,7 @@ class UniFormer3D(BaseUniFormer):
     ndim = 3
 
     def __init__(self,
-                 arch: Union[str, Mapping] = 'small',
+                 arch: str | Mapping = 'small',
                  in_channels: int = 3,
                  drop_rate: float = 0.,
                  attn_drop_rate: float = 0.,
@@ -63,12 +63,12 @@ class UniFormer3D(BaseUniFormer):
                  out_norm: str = 'BN',
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
-                 with_cp: Union[bool, Sequence[int]] = (0, 0, 0, 0),
+                 with_cp: bool | Sequence[int] = (0, 0, 0, 0),
                  norm_cfg: Mapping = dict(type='BN3d'),
                  attention: str = 'joint',
                  temporal_kernel: int = 1,
                  inflation: str = 'mean',
-                 init_cfg: Optional[Mapping] = None):
+                 init_cfg: Mapping | None = None):
         if attention not in ('joint', 'divided'):
             raise ValueError(f"attention must be 'joint' or 'divided', got {attention!r}")
         if temporal_kernel not in (1, 3):
@@ -92,15 +92,15 @@ class UniFormer3D(BaseUniFormer):
             return DividedBlock(**kwargs)
         return GlobalBlock(self.ndim, layer_scale=self.arch.layer_scale, **kwargs)
 
-    def forward(self, x: Tensor) -> Union[Tensor, Tuple[Tensor, ...]]:
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Compute the maps.
 
         Args:
             x: Clips of shape ``(B, in_channels, T, H, W)``.
 
         Returns:
-            With one stage in ``out_indices``, its map of shape ``(B, C, T / 2, H / stride, W / stride)``, as MMAction2's
-            recognizers and heads take it; with more, a tuple of maps.
+            With one stage in ``out_indices``, its map of shape ``(B, C, T / 2, H / stride, W / stride)``, as
+            MMAction2's recognizers and heads take it; with more, a tuple of maps.
         """
         maps, _ = self.forward_stages(x)
         return maps[0] if len(maps) == 1 else maps

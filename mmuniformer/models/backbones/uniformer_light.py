@@ -1,5 +1,6 @@
 """The light (hourglass) UniFormer, for images and for videos."""
-from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +40,7 @@ class BaseUniFormerLight(BaseUniFormer):
         if self.frozen_stages > LOCAL_STAGES and self.num_stages > LOCAL_STAGES:
             self.cls_token.requires_grad = False
 
-    def _frozen_modules(self) -> List[nn.Module]:
+    def _frozen_modules(self) -> list[nn.Module]:
         modules = super()._frozen_modules()
         if self.frozen_stages == STAGES and self.num_stages == STAGES:
             modules.append(self.cls_upsample)
@@ -56,10 +57,10 @@ class BaseUniFormerLight(BaseUniFormer):
     def _overlapping(self, stage: int) -> bool:
         return self.arch.conv_stem and stage == 0
 
-    def _local_layer_scale(self) -> Optional[float]:
+    def _local_layer_scale(self) -> float | None:
         return self.arch.layer_scale
 
-    def run_blocks(self, stage: int, x: Tensor, state: Any) -> Tuple[Tensor, Any]:
+    def run_blocks(self, stage: int, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if stage < LOCAL_STAGES:
             return super().run_blocks(stage, x, state)
         if stage == LOCAL_STAGES:
@@ -75,7 +76,7 @@ class BaseUniFormerLight(BaseUniFormer):
         """Mean over the 2x2 patches that the next embedding joins."""
         return F.avg_pool3d(score, (1, 2, 2)) if self.ndim == 3 else F.avg_pool2d(score, 2)
 
-    def forward_with_cls_token(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward_with_cls_token(self, x: Tensor) -> tuple[Tensor, ...]:
         """The maps, and after them with ``out_cls_token`` the normalised class token ``(B, C)``."""
         maps, state = self.forward_stages(x)
         return (*maps, self.norm_cls(state[0][:, 0])) if self.out_cls_token else maps
@@ -85,13 +86,13 @@ class BaseUniFormerLight(BaseUniFormer):
 class UniFormerLight(BaseUniFormerLight):
     """Light UniFormer for images (`arXiv 2201.09450 <https://arxiv.org/abs/2201.09450>`_, Sec. 3.5).
 
-    Takes images of shape ``(B, in_channels, H, W)``, 32 pixels and more a side, and returns a tuple of maps, one for each
-    of ``out_indices``, of ``embed_dims`` channels and stride 4, 8, 16 and 32.
+    Takes images of shape ``(B, in_channels, H, W)``, 32 pixels and more a side, and returns a tuple of maps, one for
+    each of ``out_indices``, of ``embed_dims`` channels and stride 4, 8, 16 and 32.
 
     Args:
-        arch: ``'xxs'``, ``'xs'``, or a dict of ``depths``, ``embed_dims`` and any of ``head_dim`` (64), ``mlp_ratio`` (4),
-            ``conv_stem`` (False), ``layer_scale`` (None), and ``keep_ratios``: two lists, the share of tokens that each
-            block of stage 3 and of stage 4 keeps (all in the first block of stage 3, half in every other).
+        arch: ``'xxs'``, ``'xs'``, or a dict of ``depths``, ``embed_dims`` and any of ``head_dim`` (64), ``mlp_ratio``
+            (4), ``conv_stem`` (False), ``layer_scale`` (None), and ``keep_ratios``: two lists, the share of tokens that
+            each block of stage 3 and of stage 4 keeps (all in the first block of stage 3, half in every other).
         in_channels: Channels of the input. Defaults to 3.
         drop_rate: Dropout rate of the stem's output and the blocks' linear layers. Defaults to 0.
         attn_drop_rate: Dropout rate of the attention's affinities. Defaults to 0.
@@ -100,8 +101,8 @@ class UniFormerLight(BaseUniFormerLight):
             Defaults to all four.
         out_norm: ``'LN'``: each map through a LayerNorm of its own (dense tasks); ``'BN'``: only the last stage's,
             through one BatchNorm (classification). Defaults to ``'LN'``.
-        out_cls_token: Whether to return after the maps the class token ``(B, C)`` through its LayerNorm, for an auxiliary
-            head in training. Defaults to False.
+        out_cls_token: Whether to return after the maps the class token ``(B, C)`` through its LayerNorm, for an
+            auxiliary head in training. Defaults to False.
         frozen_stages: Stages that are not trained: 0 for the stem, ``n`` for the first ``n`` stages, -1 for none.
             Defaults to -1.
         norm_eval: Whether BatchNorms keep their running statistics in training. Defaults to False.
@@ -123,7 +124,7 @@ class UniFormerLight(BaseUniFormerLight):
     ndim = 2
 
     def __init__(self,
-                 arch: Union[str, Mapping] = 'xxs',
+                 arch: str | Mapping = 'xxs',
                  in_channels: int = 3,
                  drop_rate: float = 0.,
                  attn_drop_rate: float = 0.,
@@ -133,9 +134,9 @@ class UniFormerLight(BaseUniFormerLight):
                  out_cls_token: bool = False,
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
-                 with_cp: Union[bool, Sequence[int]] = (0, 0, 0, 0),
+                 with_cp: bool | Sequence[int] = (0, 0, 0, 0),
                  norm_cfg: Mapping = dict(type='BN'),
-                 init_cfg: Optional[Mapping] = None):
+                 init_cfg: Mapping | None = None):
         super().__init__(
             out_cls_token, arch=arch, in_channels=in_channels, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate,
             drop_path_rate=drop_path_rate, out_indices=out_indices, out_norm=out_norm, frozen_stages=frozen_stages,
@@ -144,15 +145,15 @@ class UniFormerLight(BaseUniFormerLight):
     def build_embed(self, stage: int, in_dim: int, dim: int) -> nn.Module:
         return self._embed(stage, in_dim, dim)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the maps.
 
         Args:
             x: Images of shape ``(B, in_channels, H, W)``.
 
         Returns:
-            Maps of shape ``(B, C, H / stride, W / stride)``, one for each of ``out_indices``; with ``out_cls_token`` the
-            class token of shape ``(B, C)`` after them.
+            Maps of shape ``(B, C, H / stride, W / stride)``, one for each of ``out_indices``; with ``out_cls_token``
+            the class token of shape ``(B, C)`` after them.
         """
         return self.forward_with_cls_token(x)
 
@@ -161,7 +162,8 @@ class UniFormerLight(BaseUniFormerLight):
 class UniFormerLight3D(BaseUniFormerLight):
     """Light UniFormer for videos (`arXiv 2201.09450 <https://arxiv.org/abs/2201.09450>`_, Sec. 3.5).
 
-    Takes clips of shape ``(B, in_channels, T, H, W)``, 32 pixels and more a side. The stem halves the frames (rounded up).
+    Takes clips of shape ``(B, in_channels, T, H, W)``, 32 pixels and more a side. The stem halves the frames (rounded
+    up).
 
     Args:
         arch: ``'xxs'``, ``'xs'`` or a dict, as :class:`UniFormerLight`'s.
@@ -173,7 +175,8 @@ class UniFormerLight3D(BaseUniFormerLight):
             Defaults to the last.
         out_norm: ``'BN'``: the last stage's map through one BatchNorm; ``'LN'``: each map through a LayerNorm of its
             own. Defaults to ``'BN'``.
-        out_cls_token: Whether to return after the maps the class token ``(B, C)`` through its LayerNorm. Defaults to False.
+        out_cls_token: Whether to return after the maps the class token ``(B, C)`` through its LayerNorm. Defaults to
+            False.
         frozen_stages: Stages that are not trained: 0 for the stem, ``n`` for the first ``n`` stages, -1 for none.
             Defaults to -1.
         norm_eval: Whether BatchNorms keep their running statistics in training. Defaults to False.
@@ -196,7 +199,7 @@ class UniFormerLight3D(BaseUniFormerLight):
     ndim = 3
 
     def __init__(self,
-                 arch: Union[str, Mapping] = 'xxs',
+                 arch: str | Mapping = 'xxs',
                  in_channels: int = 3,
                  drop_rate: float = 0.,
                  attn_drop_rate: float = 0.,
@@ -206,10 +209,10 @@ class UniFormerLight3D(BaseUniFormerLight):
                  out_cls_token: bool = False,
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
-                 with_cp: Union[bool, Sequence[int]] = (0, 0, 0, 0),
+                 with_cp: bool | Sequence[int] = (0, 0, 0, 0),
                  norm_cfg: Mapping = dict(type='BN3d'),
                  inflation: str = 'mean',
-                 init_cfg: Optional[Mapping] = None):
+                 init_cfg: Mapping | None = None):
         if inflation not in ('mean', 'center'):
             raise ValueError(f"inflation must be 'mean' or 'center', got {inflation!r}")
         self.inflation = inflation
@@ -221,7 +224,7 @@ class UniFormerLight3D(BaseUniFormerLight):
     def build_embed(self, stage: int, in_dim: int, dim: int) -> nn.Module:
         return self._embed(stage, in_dim, dim, (3, 2) if stage == 0 else (1, 1))
 
-    def forward(self, x: Tensor) -> Union[Tensor, Tuple[Tensor, ...]]:
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Compute the maps.
 
         Args:
@@ -229,8 +232,8 @@ class UniFormerLight3D(BaseUniFormerLight):
 
         Returns:
             With one stage in ``out_indices`` and no class token, its map of shape
-            ``(B, C, T / 2, H / stride, W / stride)``; else a tuple of maps, with ``out_cls_token`` the class token of shape
-            ``(B, C)`` last.
+            ``(B, C, T / 2, H / stride, W / stride)``; else a tuple of maps, with ``out_cls_token`` the class token of
+            shape ``(B, C)`` last.
         """
         outputs = self.forward_with_cls_token(x)
         return outputs[0] if len(outputs) == 1 else outputs

@@ -1,5 +1,4 @@
 """Multi-head self-attention."""
-from typing import Tuple
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +36,7 @@ class Attention(nn.Module):
         """
         return self._related(*self._queries_keys_values(x))
 
-    def _queries_keys_values(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def _queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         B, N, _ = x.shape
         return self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
 
@@ -52,7 +51,7 @@ class ClassAttention(Attention):
     The arguments are :class:`Attention`'s.
     """
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Relate tokens.
 
         Args:

@@ -4,8 +4,8 @@
 
 Only the relation differs. Maps are channels-last, ``(B, *S, C)``.
 """
+from collections.abc import Callable
 from functools import partial
-from typing import Callable, Optional
 
 from torch import Tensor, nn
 
@@ -38,7 +38,7 @@ class LocalBlock(nn.Module):
                  norm_layer: Callable[[int], nn.Module],
                  drop: float = 0.,
                  drop_path: float = 0.,
-                 layer_scale: Optional[float] = None):
+                 layer_scale: float | None = None):
         super().__init__()
         self.pos_embed = depthwise(ndim, dim, 3)
         self.norm1 = norm_layer(dim)
@@ -85,7 +85,7 @@ class GlobalBlock(nn.Module):
                  drop: float = 0.,
                  attn_drop: float = 0.,
                  drop_path: float = 0.,
-                 layer_scale: Optional[float] = None,
+                 layer_scale: float | None = None,
                  window_size: int = 0):
         super().__init__()
         self.window_size = window_size

@@ -1,5 +1,5 @@
 """Patch embeddings: what stands before each stage and makes its map smaller."""
-from typing import Callable, Tuple
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ class PatchEmbed(nn.Module):
         temporal: Kernel and stride over time; frames are zero-padded by half the kernel. Videos only.
     """
 
-    def __init__(self, ndim: int, in_dim: int, dim: int, patch: int, temporal: Tuple[int, int] = (1, 1)):
+    def __init__(self, ndim: int, in_dim: int, dim: int, patch: int, temporal: tuple[int, int] = (1, 1)):
         super().__init__()
         time_kernel, time_stride = temporal
         kernel, stride, padding = (patch, patch), (patch, patch), (0, 0)
@@ -44,9 +44,9 @@ class ConvPatchEmbed(nn.Module):
 
     def __init__(self,
                  ndim: int,
-                 dims: Tuple[int, ...],
+                 dims: tuple[int, ...],
                  norm_layer: Callable[[int], nn.Module],
-                 temporal: Tuple[int, int] = (1, 1)):
+                 temporal: tuple[int, int] = (1, 1)):
         super().__init__()
         layers = []
         for i, (in_dim, dim) in enumerate(zip(dims, dims[1:])):

@@ -1,5 +1,5 @@
 """The feed-forward network."""
-from typing import Callable
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -14,7 +14,11 @@ class FeedForward(nn.Module):
         linear: What makes a linear map of given channels in and out.
     """
 
-    def __init__(self, dim: int, hidden_dim: int, drop: float = 0., linear: Callable[[int, int], nn.Module] = nn.Linear):
+    def __init__(self,
+                 dim: int,
+                 hidden_dim: int,
+                 drop: float = 0.,
+                 linear: Callable[[int, int], nn.Module] = nn.Linear):
         super().__init__()
         self.fc1 = linear(dim, hidden_dim)
         self.act = nn.GELU()

@@ -1,6 +1,6 @@
 """The hourglass block of the light models: most tokens take a short way (arXiv 2201.09450, Sec. 3.5)."""
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Callable, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -13,8 +13,8 @@ from .layer_scale import gamma, scaled
 class HourglassBlock(GlobalBlock):
     """A global block that relates a class token, the most attended tokens, and one token that stands for the rest.
 
-    Each token has a score: how much the class token has attended to it so far, a running mean over blocks. The tokens of
-    the highest scores are kept; the others, weighted by score, are shrunk to one representative token. Attention and
+    Each token has a score: how much the class token has attended to it so far, a running mean over blocks. The tokens
+    of the highest scores are kept; the others, weighted by score, are shrunk to one representative token. Attention and
     feed-forward network see only these. The others then receive what the representative token received, and every
     token returns to its place.
 
@@ -29,8 +29,8 @@ class HourglassBlock(GlobalBlock):
         attn_drop: Dropout rate of the affinities.
         drop_path: Stochastic depth rate.
         layer_scale: Initial value of a learned scale of both branches; None for none.
-        scale_recovery: Whether, with layer scale and tokens shrunk, the way back has a scale of its own (``gamma_3``, as
-            the release's image models) instead of the two branches' (its video models).
+        scale_recovery: Whether, with layer scale and tokens shrunk, the way back has a scale of its own (``gamma_3``,
+            as the release's image models) instead of the two branches' (its video models).
     """
 
     def __init__(self,
@@ -42,7 +42,7 @@ class HourglassBlock(GlobalBlock):
                  drop: float = 0.,
                  attn_drop: float = 0.,
                  drop_path: float = 0.,
-                 layer_scale: Optional[float] = None,
+                 layer_scale: float | None = None,
                  scale_recovery: bool = False):
         super().__init__(ndim, dim, head_dim, mlp_ratio, drop, attn_drop, drop_path, layer_scale)
         self.keep_ratio = keep_ratio
@@ -53,7 +53,7 @@ class HourglassBlock(GlobalBlock):
         if self.scale_recovery:
             self.gamma_3 = gamma((dim, ), layer_scale)
 
-    def forward(self, x: Tensor, cls_token: Tensor, score: Optional[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, cls_token: Tensor, score: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Relate the tokens of a map.
 
         Args:
@@ -83,7 +83,7 @@ class HourglassBlock(GlobalBlock):
         score = torch.empty_like(score).scatter(1, order, torch.cat([top_score, rest_score], 1))
         return tokens.reshape(x.shape), updated[:, :1], score
 
-    def _update(self, tokens: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def _update(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Attention and feed-forward of ``(B, M, C)``; the class token's affinities; what the last token received."""
         related, attended = self.attn(self.norm1(tokens))
         first = scaled(self, 'gamma_1', related)
@@ -106,7 +106,7 @@ def _weighted_mean(tokens: Tensor, score: Tensor) -> Tensor:
     return (weight[..., None] * tokens).sum(1, keepdim=True).to(tokens.dtype)
 
 
-def pool_score(score: Tensor, shape: Tuple[int, ...], pool: Callable[[Tensor], Tensor]) -> Tensor:
+def pool_score(score: Tensor, shape: tuple[int, ...], pool: Callable[[Tensor], Tensor]) -> Tensor:
     """The score of the next stage's smaller map: the mean over each patch, with the sum over the map kept.
 
     Args:

@@ -1,5 +1,5 @@
 """Layer scale: a learned factor for each channel of a residual branch (arXiv 2103.17239)."""
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn

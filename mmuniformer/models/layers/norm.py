@@ -1,6 +1,6 @@
 """Normalisation of channels-last maps."""
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 from torch import Tensor, nn
 

@@ -2,14 +2,14 @@
 
 Sizes are computed, never inferred by a -1, so that ``torch.export`` keeps heights and widths symbolic.
 """
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def _grid(height: int, width: int, size: int) -> Tuple[int, int]:
+def _grid(height: int, width: int, size: int) -> tuple[int, int]:
     """Rows and columns of windows that cover a map."""
     return (height + size - 1) // size, (width + size - 1) // size
 
