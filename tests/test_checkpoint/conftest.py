@@ -41,8 +41,8 @@ def classifier(model, classes=5):
 
 def full_size(arch, cls=UniFormer):
     """State dict of a network of real size, in a few bytes: tensors of the right shapes that hold one number each."""
-    arch = resolve(arch)
-    shallow = cls(arch.with_(depths=(1, 1, 1, 1)), out_norm='BN', out_indices=(3, )).state_dict()
+    arch = resolve(arch, light=cls.light)
+    shallow = cls(arch.with_(depths=(1, 1, 1, 1), keep_ratios=None), out_norm='BN', out_indices=(3, )).state_dict()
     state = {}
     for name, tensor in shallow.items():
         stage = re.match(r'blocks(\d)\.0\.', name)
@@ -53,6 +53,12 @@ def full_size(arch, cls=UniFormer):
 
 def same(state, expected):
     return state.keys() == expected.keys() and all(torch.equal(state[name], expected[name]) for name in expected)
+
+
+@pytest.fixture(scope='session')
+def small():
+    """A model to refuse weights; it is not to be changed."""
+    return UniFormer('small', out_norm='BN', out_indices=(3, ))
 
 
 @pytest.fixture

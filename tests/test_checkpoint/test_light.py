@@ -6,7 +6,7 @@ from mmuniformer.checkpoint import CheckpointError, load
 from mmuniformer.checkpoint.convert import to_mm
 from mmuniformer.models import UniFormerLight, UniFormerLight3D
 
-from .conftest import ARCH, image_backbone, same, weights
+from .conftest import ARCH, full_size, image_backbone, same, weights
 
 LIGHT = dict(ARCH, mlp_ratio=3, conv_stem=True)
 
@@ -59,11 +59,10 @@ def test_not_for_the_others(save):
 
 def test_names_the_arch(save):
     """A published file in another size of the light models."""
-    source = UniFormerLight('xs', out_norm='BN', out_indices=(3, )).state_dict()
-    path = save({'model': source}, 'uniformer_xs_192_in1k.pth')
+    path = save({'model': full_size('xs', UniFormerLight)}, 'uniformer_xs_192_in1k.pth')
     with pytest.raises(CheckpointError, match=r"\(xs with head_dim=32, image, 192 pixels.*"
                        r"Use UniFormerLight with arch='xs'$"):
-        load(UniFormerLight('xxs', out_norm='BN', out_indices=(3, )), path)
+        load(light(), path)
     assert load(UniFormerLight('xs', out_norm='BN', out_indices=(3, )), path).published.arch == 'xs'
 
 

@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 from mmuniformer.checkpoint import CheckpointError, LoadReport, load
-from mmuniformer.models import UniFormer
 from mmuniformer.models.backbones.arch import ARCHS
 
 from .conftest import ARCH, classifier, full_size, image_backbone, randomized, same, video_backbone, weights
@@ -146,8 +145,7 @@ def test_another_arch(save, change, messages):
     _refused(image_backbone(arch={**SIZES, **change}), save(weights(image_backbone())), 'does not fit the model')
 
 
-def test_names_the_arch(save):
-    small = UniFormer('small', out_norm='BN', out_indices=(3, ))
+def test_names_the_arch(save, small):
     for arch in ('base', 'small_plus', 'large'):
         with pytest.raises(CheckpointError, match=f"depths: .* in the checkpoint, .*Use UniFormer with arch='{arch}'$"):
             load(small, save({'model': full_size(arch)}))
