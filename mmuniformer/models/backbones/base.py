@@ -2,7 +2,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -45,7 +44,8 @@ class BaseUniFormer(BaseModule):
 
         # Stages past the last output would be parameters without gradient, which DistributedDataParallel rejects.
         self.num_stages = self.out_indices[-1] + 1
-        rates = iter(torch.linspace(0, drop_path_rate, sum(self.arch.depths)).tolist())
+        last = max(sum(self.arch.depths) - 1, 1)
+        rates = iter([drop_path_rate * index / last for index in range(sum(self.arch.depths))])
         dims = (in_channels, *self.arch.embed_dims)
         self.pos_drop = nn.Dropout(drop_rate)
         for stage in range(self.num_stages):
