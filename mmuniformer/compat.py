@@ -1,19 +1,22 @@
 """Mends for known breaks of the dependencies: one function each, with its upstream reference and its version guard.
 
 ``apply`` runs when ``mmuniformer`` is imported. Nothing here imports a framework (MMAction2, MMDetection, ...); what
-concerns one of them waits until somebody else imports it.
+concerns one of them is mended when somebody else imports it.
 
 Known and left alone: MMDetection 3.3.0, MMSegmentation 1.2.2 and MMAction2 1.2.0 refuse MMCV 2.2 and newer. Their own
 message says so, and no mend is honest, since they were never released against it: install ``mmcv==2.1.0`` for them.
 """
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pickle import UnpicklingError
+from types import ModuleType
 
 # The highest of what MMAction2 1.2, MMDetection 3.3, MMSegmentation 1.2, MMPose 1.3 and MMPretrain 1.2 ask for.
 MIN_VERSIONS = {'mmengine': '0.8.3', 'mmcv': '2.0.0'}
@@ -27,7 +30,7 @@ _DRN = 'mmaction.models.localizers.drn'
 
 
 def apply() -> None:
-    """Check that MMEngine and MMCV are there and new enough, then mend what is broken. May be called any number of times.
+    """Check that MMEngine and MMCV are there and new enough, then mend what is broken. May be called again and again.
 
     Raises:
         ImportError: if MMEngine or MMCV is missing, too old or cannot be imported; the message says what to install.
@@ -38,6 +41,9 @@ def apply() -> None:
     _find_packages_without_pkg_resources()
     _allow_checkpoint_contents()
     _supply_missing_drn()
+    _mend_hue()
+    _after_import('mmaction.datasets.transforms.processing', _mend_color_jitter)
+    _after_import('mmpose.visualization.opencv_backend_visualizer', _mend_circles)
 
 
 def _require(name: str) -> None:
@@ -143,7 +149,7 @@ def get_installed_path(package: str) -> str:
 
 
 def _allow_checkpoint_contents() -> None:
-    """Let the safe ``torch.load`` read MMEngine's own checkpoints: since torch 2.6 it is the default, and resuming fails.
+    """Let the safe ``torch.load``, the default since torch 2.6, read MMEngine's own checkpoints.
 
     See open-mmlab/mmengine#1655. Only plain data is allowed: log histories, and numbers and arrays of numpy.
     """
@@ -153,7 +159,7 @@ def _allow_checkpoint_contents() -> None:
     import numpy as np
     from mmengine.logging import HistoryBuffer
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
-    allowed = [HistoryBuffer, np.ndarray, np.dtype, (_history_method, 'builtins.getattr')]
+    allowed = [HistoryBuffer, np.ndarray, np.dtype, bytes, (_history_method, 'builtins.getattr')]
     for function in ('_reconstruct', 'scalar'):  # numpy 1 and numpy 2 write these under different names
         for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
             allowed.append((getattr(multiarray, function), f'{module}.{function}'))
@@ -162,12 +168,12 @@ def _allow_checkpoint_contents() -> None:
 
 
 def _history_method(owner: object, name: str) -> object:
-    """Stand for ``getattr`` in a checkpoint, which needs it for the statistics of a log history and for nothing else."""
+    """Stands for ``getattr`` in a checkpoint, which needs it for the statistics of a log history and nothing else."""
     from mmengine.logging import HistoryBuffer
     if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
         return getattr(owner, name)
-    raise UnpicklingError(f'The file asks for the attribute {name!r} of {owner!r}, which no checkpoint of MMEngine does. '
-                          'It may have been made to run code; it was not loaded.')
+    raise UnpicklingError(f'The file asks for the attribute {name!r} of {owner!r}, as no checkpoint of MMEngine does. '
+                          'It may have been made to run code, and was not loaded.')
 
 
 # ---- MMAction2 1.2.0: a folder missing from its wheel ----------------------------------------------------------------
@@ -200,8 +206,8 @@ def _make_drn() -> type:
 
         def __init__(self, *args, **kwargs):
             raise NotImplementedError(
-                'DRN is missing from the mmaction2 1.2.0 of the package registry (open-mmlab/mmaction2#2714). To use it, '
-                'install MMAction2 from source: `pip install git+https://github.com/open-mmlab/mmaction2.git@v1.2.0`.')
+                'DRN is missing from the mmaction2 1.2.0 of the package registry (open-mmlab/mmaction2#2714). To use '
+                'it, install MMAction2 from source: `pip install git+https://github.com/open-mmlab/mmaction2.git@v1.2.0`.')
 
     return DRN
 
@@ -213,3 +219,96 @@ def _supply_missing_drn() -> None:
     """
     if not any(isinstance(finder, _DRNFinder) for finder in sys.meta_path):
         sys.meta_path.append(_DRNFinder())
+
+
+# ---- numpy >= 2: numbers that no longer fit --------------------------------------------------------------------------
+
+
+class _CyclicHue(float):
+    """A shift of the hue whose product with 255 fits in the byte that MMCV puts it in: -11 becomes 245."""
+
+    def __mul__(self, other):
+        return int(float(self) * other) % 256
+
+
+def _mend_hue() -> None:
+    """Let ``mmcv.adjust_hue`` shift downwards: numpy 2 does not wrap -11 into a byte (VBTI-development/onedl-mmcv#41).
+
+    MMPretrain's ``ColorJitter`` and all that use it fail on about every other image otherwise.
+    """
+    import mmcv
+    import numpy as np
+    original = mmcv.adjust_hue
+    if _release(np.__version__) < (2,) or _release(mmcv.__version__) >= (2, 3) or hasattr(original, '__wrapped__'):
+        return
+
+    @functools.wraps(original)
+    def adjust_hue(img, hue_factor, backend=None):
+        return original(img, _CyclicHue(hue_factor), backend)
+
+    for module in (mmcv, mmcv.image, mmcv.image.photometric):
+        module.adjust_hue = adjust_hue
+
+
+def _mend_color_jitter(processing: ModuleType) -> None:
+    """The same in MMAction2's own ``ColorJitter``, up to 1.2.0, where the hue turns after 180."""
+    import mmaction
+    import numpy as np
+    if _release(np.__version__) < (2,) or _release(mmaction.__version__) > (1, 2, 0):
+        return
+
+    def adjust_hue(img, factor):
+        import cv2
+        hsv = cv2.cvtColor(img.clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(factor * 255)) % 180
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
+
+    processing.ColorJitter.adjust_hue = staticmethod(adjust_hue)
+
+
+def _mend_circles(visualizer: ModuleType) -> None:
+    """Let MMPose, up to 1.3.2, draw keypoints: its radius is an array of one number, no number to numpy 2.4."""
+    import mmpose
+    cls = visualizer.OpencvBackendVisualizer
+    original = cls.draw_circles
+    if _release(mmpose.__version__) > (1, 3, 2):
+        return
+
+    @functools.wraps(original)
+    def draw_circles(self, center, radius, *args, **kwargs):
+        if self.backend == 'opencv' and getattr(radius, 'size', None) == 1:
+            radius = radius.item()
+        return original(self, center, radius, *args, **kwargs)
+
+    cls.draw_circles = draw_circles
+
+
+# ---- mending what is not imported yet --------------------------------------------------------------------------------
+
+
+class _AfterImport(importlib.abc.MetaPathFinder):
+    """Mends one module right after it has been imported."""
+
+    def __init__(self, name: str, mend: Callable[[ModuleType], None]):
+        self.name, self.mend = name, mend
+
+    def find_spec(self, fullname, path=None, target=None):
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target) if fullname == self.name else None
+        if spec is None or spec.loader is None:
+            return None
+        load = spec.loader.exec_module
+
+        def exec_module(module):
+            load(module)
+            self.mend(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def _after_import(name: str, mend: Callable[[ModuleType], None]) -> None:
+    if any(isinstance(finder, _AfterImport) and finder.name == name for finder in sys.meta_path):
+        return
+    if name in sys.modules:
+        mend(sys.modules[name])
+    sys.meta_path.insert(0, _AfterImport(name, mend))
