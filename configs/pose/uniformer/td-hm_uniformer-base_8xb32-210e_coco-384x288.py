@@ -1,0 +1,12 @@
+# Heatmaps of persons in detected boxes, 384x288, on UniFormer-B (global attention): 8 GPUs x 32 persons.
+_base_ = 'td-hm_uniformer-small_8xb128-210e_coco-384x288.py'
+
+model = dict(
+    backbone=dict(
+        arch='base',
+        drop_path_rate=0.5,
+        init_cfg=dict(checkpoint='hf://Sense-X/uniformer_image/uniformer_base_in1k.pth')))
+
+train_dataloader = dict(batch_size=32)
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+auto_scale_lr = dict(base_batch_size=256)

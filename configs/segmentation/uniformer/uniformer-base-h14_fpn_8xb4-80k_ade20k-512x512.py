@@ -1,0 +1,4 @@
+# Semantic FPN on UniFormer-B (hybrid, window 14), 80k iterations: 8 GPUs x 4 images.
+_base_ = 'uniformer-base_fpn_8xb4-80k_ade20k-512x512.py'
+
+model = dict(backbone=dict(attention='hybrid', window_size=14))
