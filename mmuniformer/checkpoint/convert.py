@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mmuniformer.version import __version__
 
-from .heads import IMAGE, POSE, VIDEO, rename
+from . import heads as names
+from .heads import IMAGE, POSE, VIDEO
 from .layouts import Checkpoint, sort_out
 
 BACKBONE = 'backbone.'
@@ -32,8 +33,9 @@ class Converted:
 def to_mm(content: Any) -> Converted:
     """Give a checkpoint the names of OpenMMLab's current frameworks.
 
-    Image classifiers become models of MMPretrain (``LinearClsHead``), video classifiers of MMAction2 (a head with
-    ``fc_cls``), pose estimators of MMPose (``HeatmapHead``). Detectors and segmentors already have today's names.
+    Image classifiers become models of MMPretrain (``LinearClsHead``, or with a second classifier the heads in
+    :mod:`mmuniformer.models.heads`), video classifiers of MMAction2 (a head with ``fc_cls``), pose estimators of MMPose
+    (``HeatmapHead``). Detectors and segmentors already have today's names.
 
     Args:
         content: What the checkpoint file held.
@@ -42,16 +44,13 @@ def to_mm(content: Any) -> Converted:
         CheckpointError: When there are no weights of a UniFormer in it.
     """
     checkpoint = sort_out(content)
-    kind, pattern = 'OpenMMLab, heads as they were', None
+    kind, beginnings = 'OpenMMLab, heads as they were', {}
     if _is_official_classifier(checkpoint):
-        kind, pattern = ('MMAction2', VIDEO) if _is_video(checkpoint) else ('MMPretrain', IMAGE)
-    elif any(name.startswith(POSE[0][:-1]) for name in checkpoint.heads):
-        kind, pattern = 'MMPose', POSE
-    # The second heads of token labeling and of the light models have no counterpart in the frameworks.
-    left_out = tuple(name for name in checkpoint.heads if name.startswith(('aux_head.', 'head_cls.')))
-    heads = {rename(name, *pattern) if pattern else name: tensor for name, tensor in checkpoint.heads.items()
-             if name not in left_out}
-    return Converted(_mm_file(content, checkpoint, heads), checkpoint.layout, kind, left_out)
+        kind, beginnings = ('MMAction2', VIDEO) if _is_video(checkpoint) else ('MMPretrain', IMAGE)
+    elif any(names.to_framework(name, POSE) for name in checkpoint.heads):
+        kind, beginnings = 'MMPose', POSE
+    heads = {names.to_framework(name, beginnings) or name: tensor for name, tensor in checkpoint.heads.items()}
+    return Converted(_mm_file(content, checkpoint, heads), checkpoint.layout, kind)
 
 
 def to_official(content: Any) -> Converted:
@@ -67,18 +66,18 @@ def to_official(content: Any) -> Converted:
     if _is_official_classifier(checkpoint):
         classifier = checkpoint.heads
     else:
-        classifier = {rename(name, framework, official): tensor for official, framework in (IMAGE, VIDEO)
-                      for name, tensor in checkpoint.heads.items() if name.startswith(framework[:-1])}
+        classifier = {official: tensor for name, tensor in checkpoint.heads.items()
+                      if (official := _of_classifier(name))}
     if classifier or not checkpoint.heads:
         state = {**checkpoint.backbone, **classifier}
-        left_out = tuple(name for name in checkpoint.heads if _without_name(name, classifier))
+        left_out = tuple(name for name in checkpoint.heads if (_of_classifier(name) or name) not in classifier)
         if _is_video(checkpoint):
             return Converted(state, checkpoint.layout, 'official video', left_out)
         return Converted({'model': state}, checkpoint.layout, 'official image', left_out)
 
     heads, kind = checkpoint.heads, 'official detection or segmentation'
     if any(name.startswith(('head.deconv_layers.', 'head.final_layer.')) for name in heads):
-        heads, kind = {rename(name, *reversed(POSE)): tensor for name, tensor in heads.items()}, 'official pose'
+        heads, kind = {names.to_official(name, POSE) or name: tensor for name, tensor in heads.items()}, 'official pose'
     return Converted(_mm_file(content, checkpoint, heads), checkpoint.layout, kind)
 
 
@@ -90,8 +89,8 @@ def _is_video(checkpoint: Checkpoint) -> bool:
     return checkpoint.backbone['blocks1.0.pos_embed.weight'].ndim == 5
 
 
-def _without_name(name: str, classifier: dict[str, Tensor]) -> bool:
-    return not any(rename(name, framework, official) in classifier for official, framework in (IMAGE, VIDEO))
+def _of_classifier(name: str) -> str | None:
+    return names.to_official(name, IMAGE) or names.to_official(name, VIDEO)
 
 
 def _mm_file(content: Any, checkpoint: Checkpoint, heads: dict[str, Tensor]) -> dict[str, Any]:

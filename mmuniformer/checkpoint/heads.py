@@ -7,16 +7,20 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-#: (official, framework): patterns of names, `*` for the rest of it.
-IMAGE = ('head.*', 'head.fc.*')
-VIDEO = ('head.*', 'cls_head.fc_cls.*')
-POSE = ('keypoint_head.*', 'head.*')
+#: Beginnings of names, official to framework's. The second classifiers are of token labeling and of the light models.
+IMAGE = {'head.': 'head.fc.', 'aux_head.': 'head.fc_aux.', 'head_cls.': 'head.fc_token.'}
+VIDEO = {'head.': 'cls_head.fc_cls.', 'head_cls.': 'cls_head.fc_token.'}
+POSE = {'keypoint_head.': 'head.'}
 
 
-def rename(name: str, old: str, new: str) -> str:
-    """The name with the pattern replaced; unchanged if it does not fit."""
-    stem = old[:-1]
-    return new[:-1] + name[len(stem):] if name.startswith(stem) else name
+def to_framework(name: str, beginnings: Mapping[str, str]) -> str | None:
+    """The framework's name for an official one; None if it has none."""
+    return next((new + name[len(old):] for old, new in beginnings.items() if name.startswith(old)), None)
+
+
+def to_official(name: str, beginnings: Mapping[str, str]) -> str | None:
+    """The official name for a framework's; None if there is none."""
+    return to_framework(name, {new: old for old, new in beginnings.items()})
 
 
 def as_in(model: Iterable[str], heads: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -29,18 +33,18 @@ def as_in(model: Iterable[str], heads: Mapping[str, Tensor]) -> dict[str, Tensor
     names = set(model)
     renamed = {}
     for name, tensor in heads.items():
-        candidates = [name] + [rename(name, *pattern) for pattern in _patterns(heads)]
+        candidates = [name] + [to_framework(name, beginnings) for beginnings in _renamings(heads)]
         renamed[next((candidate for candidate in candidates if candidate in names), name)] = tensor
     return renamed
 
 
-def _patterns(heads: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+def _renamings(heads: Mapping[str, Tensor]) -> list[dict[str, str]]:
     if 'head.weight' in heads:
         return [IMAGE, VIDEO]
-    if any(name.startswith(POSE[0][:-1]) for name in heads):
+    if any(to_framework(name, POSE) for name in heads):
         return [POSE]
     if 'head.fc.weight' in heads:  # MMPretrain's into MMAction2's, and back
-        return [(IMAGE[1], VIDEO[1])]
+        return [{IMAGE[official]: VIDEO[official] for official in VIDEO}]
     if 'cls_head.fc_cls.weight' in heads:
-        return [(VIDEO[1], IMAGE[1])]
+        return [{VIDEO[official]: IMAGE[official] for official in VIDEO}]
     return []

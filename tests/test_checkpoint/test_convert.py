@@ -114,12 +114,13 @@ def test_command_line_errors(save, tmp_path, capsys):
     assert source.read_bytes() == before
 
 
-def test_token_labeling_says_what_it_leaves_out():
+def test_token_labeling():
     state = {**classifier(image_backbone()), 'aux_head.weight': torch.ones(5, 24), 'aux_head.bias': torch.ones(5)}
     converted = to_mm({'state_dict': state})
-    assert converted.left_out == ('aux_head.weight', 'aux_head.bias')
-    assert 'head.fc.weight' in converted.content['state_dict']
-    assert same(to_official({'state_dict': state}).content['model'], state)  # official already: all of it stays
+    assert {'head.fc.weight', 'head.fc_aux.weight'} <= set(converted.content['state_dict'])
+    for content in (converted.content, {'state_dict': state}):  # back, and what is official already
+        back = to_official(content)
+        assert same(back.content['model'], state) and not back.left_out
 
 
 def test_backbone_alone():

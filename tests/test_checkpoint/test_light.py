@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmuniformer.checkpoint import CheckpointError, load
-from mmuniformer.checkpoint.convert import to_mm
+from mmuniformer.checkpoint.convert import to_mm, to_official
 from mmuniformer.models import UniFormerLight, UniFormerLight3D
 
 from .conftest import ARCH, full_size, image_backbone, same, weights
@@ -66,5 +66,13 @@ def test_names_the_arch(save):
     assert load(UniFormerLight('xs', out_norm='BN', out_indices=(3, )), path).published.arch == 'xs'
 
 
-def test_second_head_is_left_out_of_the_frameworks():
-    assert to_mm({'model': official(light())}).left_out == ('head_cls.weight', 'head_cls.bias')
+@pytest.mark.parametrize('cls, names', [
+    (UniFormerLight, ('head.fc.weight', 'head.fc_token.weight')),
+    (UniFormerLight3D, ('cls_head.fc_cls.weight', 'cls_head.fc_token.weight')),
+])
+def test_both_heads_there_and_back(cls, names):
+    state = official(light(cls))
+    converted = to_mm({'model': state})
+    assert set(names) <= set(converted.content['state_dict'])
+    back = to_official(converted.content)
+    assert same(back.content.get('model', back.content), state) and not back.left_out
