@@ -1,0 +1,208 @@
+"""Videos whose eight classes differ only in how a shape moves.
+
+A clip is a point ``(x, y, angle, log size)`` on a four-dimensional torus, drawn uniformly, and its class moves one of
+the four coordinates one way at constant speed; the other three rest. Every coordinate wraps: what leaves the picture
+on the right comes in on the left, and what has grown to the largest size is the smallest again. A uniform
+distribution on a torus stays uniform under any shift, so *each single frame of every class has the same
+distribution*: only the order of frames tells the classes apart.
+"""
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .progress import progress
+from .store import close_store, open_store
+
+# The coordinate that moves, and its sign. The picture's y axis points down; OpenCV's angles turn anticlockwise.
+MOTIONS = {
+    'moves left': (0, -1),
+    'moves right': (0, 1),
+    'moves up': (1, -1),
+    'moves down': (1, 1),
+    'turns clockwise': (2, -1),
+    'turns anticlockwise': (2, 1),
+    'grows': (3, 1),
+    'shrinks': (3, -1),
+}
+# Cycles per second. One cycle is a frame's width or height, a full turn, or the way from the smallest to the largest
+# size. The upper bound keeps a square that turns from looking as if it turned the other way at 6 frames a second.
+SPEED = (0.22, 0.44)
+RADIUS = (0.14, 0.42)  # smallest and largest shape, as a fraction of the frame's side
+PATCH = 96  # side of the square on which a shape is drawn once, before it is moved
+_TURN = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+
+
+def _polar(radii: list[float]) -> np.ndarray:
+    """Polygon of the given radii at equal angles, from the top."""
+    angle = np.arange(len(radii)) * 2 * np.pi / len(radii)
+    return np.stack([np.sin(angle), -np.cos(angle)], 1) * np.asarray(radii)[:, None]
+
+
+# None of these looks the same after a turn of less than 72 degrees. Unit disc, y down.
+SHAPES = (
+    _polar([1, 1, 1]),  # triangle
+    _polar([1, 1, 1, 1]),  # square
+    _polar([1, 0.45] * 5),  # star
+    _polar([1, 0.35] * 4),  # four-pointed star
+    np.array([(0, -1), (.7, -.1), (.28, -.1), (.28, 1), (-.28, 1), (-.28, -.1), (-.7, -.1)]),  # arrow
+    np.array([(-.6, -.8), (-.1, -.8), (-.1, .3), (.7, .3), (.7, .8), (-.6, .8)]),  # L
+    np.array([(-.8, -.8), (.8, -.8), (.8, -.3), (.25, -.3), (.25, .9), (-.25, .9), (-.25, -.3), (-.8, -.3)]),  # T
+    np.stack([np.sin(_TURN) * .55, np.cos(_TURN)], 1),  # ellipse
+    np.stack([np.cos(_TURN), np.maximum(np.sin(_TURN), 0) * 1.6 - .8], 1),  # half disc
+    np.stack([np.sin(_TURN)**3, -(13 * np.cos(_TURN) - 5 * np.cos(2 * _TURN) - 2 * np.cos(3 * _TURN)) / 16], 1),  # heart
+)
+
+
+def _pattern(rng: np.random.Generator, side: int) -> np.ndarray:
+    """A random pattern of values 0 to 1 on a square: plain, stripes, checks, a slope or blotches."""
+    kind = rng.integers(5)
+    y, x = np.mgrid[:side, :side] / side
+    angle, pitch, phase = rng.uniform(0, 2 * np.pi), rng.uniform(3, 7), rng.uniform(0, 2 * np.pi)
+    u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    if kind == 0:
+        return np.zeros((side, side), np.float32)
+    if kind == 1:
+        pattern = np.sin(2 * np.pi * pitch * u + phase) > 0
+    elif kind == 2:
+        pattern = np.sin(2 * np.pi * pitch * u + phase) * np.sin(2 * np.pi * pitch * v) > 0
+    elif kind == 3:
+        pattern = (u - u.min()) / np.ptp(u)
+    else:
+        blotches = rng.random((6, 6), np.float32)
+        pattern = cv2.resize(blotches, (side, side), interpolation=cv2.INTER_CUBIC)
+    return np.clip(pattern, 0, 1).astype(np.float32)
+
+
+def _paint(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarray:
+    """A ``side x side x 3`` float32 picture of a random pattern in two colours."""
+    weight = _pattern(rng, side)[..., None]
+    return colours[0] * (1 - weight) + colours[1] * weight
+
+
+def _colours(rng: np.random.Generator) -> np.ndarray:
+    """Two pairs of BGR colours, ``(2, 2, 3)``: background and shape, at least 70 grey levels apart in their means."""
+    while True:
+        pairs = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
+        pairs[:, 1] = pairs[:, 0] + (pairs[:, 1] - pairs[:, 0]) * 0.45  # the two colours of a pattern are kin
+        if np.abs(pairs[0].mean(0) - pairs[1].mean(0)).max() > 70:
+            return pairs
+
+
+def draw_clip(rng: np.random.Generator, motion: str, size: int = 96, frames: int = 24, fps: int = 12) -> np.ndarray:
+    """Draw one clip.
+
+    Args:
+        rng (np.random.Generator): Source of all that is random.
+        motion (str): A key of :data:`MOTIONS`.
+        size (int): Side of the square frames in pixels. Defaults to 96.
+        frames (int): Length of the clip. Defaults to 24.
+        fps (int): Frames per second, which turns speeds into steps. Defaults to 12.
+
+    Returns:
+        np.ndarray: ``(frames, size, size, 3)``, uint8, BGR.
+    """
+    if motion not in MOTIONS:
+        raise ValueError(f'no motion {motion!r}: choose one of {", ".join(MOTIONS)}')
+    axis, sign = MOTIONS[motion]
+    ground, ink = _colours(rng)
+    background = _paint(rng, size, ground)
+    shape = SHAPES[rng.integers(len(SHAPES))]
+    mask = np.zeros((PATCH, PATCH), np.uint8)
+    corners = np.round((shape * 0.47 + 0.5) * PATCH * 16).astype(np.int32)
+    cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, shift=4)
+    alpha = mask.astype(np.float32) / 255
+    patch = np.dstack([_paint(rng, PATCH, ink) * alpha[..., None], alpha])  # premultiplied: no fringe when resampled
+
+    state = rng.random(4)
+    speed = rng.uniform(*SPEED)
+    clip = np.empty((frames, size, size, 3), np.uint8)
+    for t in range(frames):
+        now = state.copy()
+        now[axis] = (now[axis] + sign * speed * t / fps) % 1
+        clip[t] = _place(background, patch, now)
+    return clip
+
+
+def _place(background: np.ndarray, patch: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """Lay the shape on the background at a state ``(x, y, angle, log size)`` of [0, 1)^4, wrapped at the borders."""
+    size = background.shape[0]
+    x, y = state[:2] * size
+    radius = RADIUS[0] * (RADIUS[1] / RADIUS[0])**state[3] * size
+    frame = background
+    for left in (-size, 0, size):
+        for top in (-size, 0, size):
+            cx, cy = x + left, y + top
+            if min(cx, cy) < -radius or max(cx, cy) > size + radius:
+                continue
+            turn = cv2.getRotationMatrix2D((PATCH / 2, PATCH / 2), 360 * state[2], 2 * radius / PATCH)
+            turn[:, 2] += cx - PATCH / 2, cy - PATCH / 2
+            layer = cv2.warpAffine(patch, turn, (size, size), flags=cv2.INTER_AREA)
+            frame = frame * (1 - layer[..., 3:]) + layer[..., :3]
+    return np.clip(np.round(frame), 0, 255).astype(np.uint8)
+
+
+def generate_motion(root: str | os.PathLike, train: int = 960, val: int = 160, seed: int = 0, size: int = 96,
+                    frames: int = 24, fps: int = 12) -> Path:
+    """Write the data set: ``train/*.mp4``, ``val/*.mp4``, and for each an annotation file of MMAction2's
+    ``VideoDataset`` (``train.txt``, ``val.txt``: path relative to ``root``, label) and ``labels.txt``.
+
+    A clip depends on the seed, its split and its number alone, so a larger data set begins with the smaller one, and
+    an interrupted one is completed. A finished one is not made again; one of other arguments is replaced.
+
+    Args:
+        root (str | PathLike): The folder; made if absent.
+        train (int): Clips for training, a multiple of the 8 classes. Defaults to 960.
+        val (int): Held-out clips, a multiple of the 8 classes. Defaults to 160.
+        seed (int): Defaults to 0.
+        size (int): Side of the square frames in pixels, even. Defaults to 96.
+        frames (int): Length of a clip. Defaults to 24.
+        fps (int): Frames per second. Defaults to 12.
+
+    Returns:
+        Path: ``root``.
+
+    Raises:
+        ValueError: A number of clips is no multiple of 8, or ``size`` is odd.
+        FileExistsError: ``root`` holds files that no generator wrote.
+        OSError: OpenCV can't write mp4 video here.
+    """
+    root = Path(root)
+    for name, count in dict(train=train, val=val).items():
+        if count < len(MOTIONS) or count % len(MOTIONS):
+            raise ValueError(f'{name}={count}: the clips of a split must be a multiple of {len(MOTIONS)}, '
+                             'so that every class has as many')
+    if size % 2:
+        raise ValueError(f'size={size}: mp4 frames need an even side')
+    recipe = dict(generator='motion', version=1, train=train, val=val, seed=seed, size=size, frames=frames, fps=fps)
+    if open_store(root, recipe):
+        return root
+
+    motions = list(MOTIONS)
+    todo = [(split, name, i) for split, (name, count) in enumerate((('train', train), ('val', val)))
+            for i in range(count)]
+    for split, name, i in progress(todo, f'drawing videos in {root}'):
+        path = root / name / f'{i:05d}.mp4'
+        if not path.exists():
+            clip = draw_clip(np.random.default_rng([seed, split, i]), motions[i % len(motions)], size, frames, fps)
+            write_video(path, clip, fps)
+    for name, count in (('train', train), ('val', val)):
+        lines = (f'{name}/{i:05d}.mp4 {i % len(motions)}\n' for i in range(count))
+        (root / f'{name}.txt').write_text(''.join(lines))
+    (root / 'labels.txt').write_text('\n'.join(motions) + '\n')
+    close_store(root, recipe)
+    return root
+
+
+def write_video(path: Path, clip: np.ndarray, fps: int) -> None:
+    """Write frames ``(T, H, W, 3)``, uint8, BGR, as MPEG-4 video; the file appears under its name only when whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix('.part.mp4')
+    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*'mp4v'), fps, clip.shape[2:0:-1])
+    if not writer.isOpened():
+        raise OSError(f'OpenCV {cv2.__version__} could not open {part} for MPEG-4 video: is it built with FFmpeg?')
+    for frame in clip:
+        writer.write(frame)
+    writer.release()
+    part.replace(path)
