@@ -114,7 +114,7 @@ def test_second_run_does_nothing(dev, tmp_path):
 def test_interrupt_ends_what_was_started(dev, tmp_path):
     code = ('import os, progress, setup_env, signal; from pathlib import Path\n'
             'signal.signal(signal.SIGTERM, setup_env.interrupt)\n'
-            f'progress.run("long", ["sh", "-c", "echo $$; exec sleep 60"], Path(os.environ["LOG"]), os.environ)')
+            'progress.run("long", ["sh", "-c", "echo $$; exec sleep 60"], Path(os.environ["LOG"]), os.environ)')
     process = subprocess.Popen([sys.executable, '-c', code], cwd=tmp_path / 'tools' / 'dev', stderr=subprocess.DEVNULL,
                                env={**os.environ, 'LOG': str(tmp_path / 'log')})
     deadline = time.monotonic() + 20
