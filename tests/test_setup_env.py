@@ -74,6 +74,21 @@ def test_progress_of_pip_and_ninja(dev):
     assert wheels._ninja_status('x.cpp:3:1: warning: a[1/2] is odd') is None
 
 
+@pytest.mark.parametrize('release, device', [('13.0', 'cu130-sm90'), ('12.4', 'cpu'), (None, 'cpu')])
+def test_cuda_operators_need_the_compiler_of_torch(dev, tmp_path, monkeypatch, release, device):
+    monkeypatch.setenv('CUDA_HOME', str(tmp_path))
+    if release:
+        nvcc = tmp_path / 'bin' / 'nvcc'
+        nvcc.parent.mkdir()
+        nvcc.write_text(f'#!/bin/sh\necho "Cuda compilation tools, release {release}, V{release}.1"\n')
+        nvcc.chmod(0o755)
+    headers = dev('places').VENV / 'lib' / 'python3.11' / 'site-packages' / 'nvidia' / 'cu13' / 'include'
+    headers.mkdir(parents=True)
+    env = {'CPATH': '/mine'}
+    assert dev('wheels')._use_cuda(env, '13.0', '9.0') == device
+    assert env == ({'CPATH': '/mine'} if device == 'cpu' else {'CPATH': f'{headers}:/mine', 'TORCH_CUDA_ARCH_LIST': '9.0'})
+
+
 def test_lock_is_whole(dev):
     setup_env, places = dev('setup_env'), dev('places')
     for path in (places.LOCK, places.LOCK_MM):
