@@ -86,7 +86,8 @@ def test_cuda_operators_need_the_compiler_of_torch(dev, tmp_path, monkeypatch, r
     headers.mkdir(parents=True)
     env = {'CPATH': '/mine'}
     assert dev('wheels')._use_cuda(env, '13.0', '9.0') == device
-    assert env == ({'CPATH': '/mine'} if device == 'cpu' else {'CPATH': f'{headers}:/mine', 'TORCH_CUDA_ARCH_LIST': '9.0'})
+    cuda = {'CPATH': f'{headers}:/mine', 'TORCH_CUDA_ARCH_LIST': '9.0'}
+    assert env == ({'CPATH': '/mine'} if device == 'cpu' else cuda)
 
 
 def test_lock_is_whole(dev):
