@@ -87,9 +87,9 @@ class TestImages:
         targets, samples = self.batch()
         losses = model.loss(images, samples)
         x, token = model.extract_feat(images)
-        torch.testing.assert_close(losses['loss'], 0.5 * smooth_loss(model.head.fc(x.mean((2, 3))), targets))
+        torch.testing.assert_close(losses['loss_cls'], 0.5 * smooth_loss(model.head.fc(x.mean((2, 3))), targets))
         torch.testing.assert_close(losses['loss_token'], 0.5 * smooth_loss(model.head.fc_token(token), targets))
-        assert set(losses) == {'loss', 'loss_token'}
+        assert set(losses) == {'loss_cls', 'loss_token'}
 
     def test_trains_every_parameter(self):
         model = image_classifier()

@@ -43,8 +43,8 @@ class ClassTokenClsHead(LinearClsHead):
         return feats[-2].mean((-2, -1))
 
     def loss(self, feats: tuple[Tensor, ...], data_samples: Sequence[DataSample], **kwargs) -> dict[str, Tensor]:
-        """Losses: ``loss`` of the tokens' mean and ``loss_token`` of the class token, half of each."""
+        """Losses: ``loss_cls`` of the tokens' mean and ``loss_token`` of the class token, half of each."""
         losses = self._get_loss(self(feats), data_samples, **kwargs)
-        losses['loss'] = 0.5 * losses['loss']
+        losses['loss_cls'] = 0.5 * losses.pop('loss')  # MMEngine logs the sum as `loss`
         losses['loss_token'] = 0.5 * self._get_loss(self.fc_token(feats[-1]), data_samples, **kwargs)['loss']
         return losses

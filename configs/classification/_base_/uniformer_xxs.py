@@ -1,0 +1,21 @@
+# UniFormer-XXS as an image classifier, with the mixing of images and the smoothing of labels it is trained with.
+# A data set of another class count sets it in two places: the data preprocessor and the head.
+custom_imports = dict(
+    imports=['mmuniformer', 'mmuniformer.models.heads.class_token_head'], allow_failed_imports=False)
+
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='mmuniformer.UniFormerLight',
+        arch='xxs',
+        out_norm='BN',
+        out_indices=(3, ),
+        out_cls_token=True,
+        drop_path_rate=0.),
+    head=dict(
+        type='mmuniformer.ClassTokenClsHead',
+        num_classes=1000,
+        in_channels=448,
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original')),
+    # One of the two for each batch, with equal probability.
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]))
