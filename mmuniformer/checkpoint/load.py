@@ -22,6 +22,8 @@ from .sizes import Sizes, measure
 OUTPUT_NORM = re.compile(r'norm([1-4]|_cls)?\.')
 #: Attention over time, which weights of images and of joint attention know nothing of.
 TIME_ATTENTION = re.compile(r'blocks[34]\.\d+\.t_(attn|norm)\.')
+#: A light model for videos may have it where its weights of images have not.
+LAYER_SCALE = re.compile(r'blocks[1-4]\.\d+\.gamma_[123]$')
 
 
 @dataclass
@@ -179,13 +181,14 @@ def _match_backbone(checkpoint: Checkpoint, target: Mapping[str, Tensor], inflat
 
     stages = len(measure(target).depths)
     wrong += [f'{name} is missing' for name in report.missing
-              if not OUTPUT_NORM.match(name) and not TIME_ATTENTION.match(name)]
+              if not any(part.match(name) for part in (OUTPUT_NORM, TIME_ATTENTION, LAYER_SCALE))]
     wrong += [f'{name} is unknown' for name in report.unexpected
               if not OUTPUT_NORM.match(name) and not _is_past(stages, name)]
-    # Attention over time is there as a whole or not at all; a part of it would be a damaged file.
-    lost = [name for name in report.missing if TIME_ATTENTION.match(name)]
-    if lost and any(TIME_ATTENTION.match(name) for name in weights):
-        wrong += [f'{name} is missing' for name in lost]
+    # These are there as a whole or not at all; a part of them would be a damaged file.
+    for part in (TIME_ATTENTION, LAYER_SCALE):
+        lost = [name for name in report.missing if part.match(name)]
+        if lost and any(part.match(name) for name in weights):
+            wrong += [f'{name} is missing' for name in lost]
     if wrong:
         raise CheckpointError(f'the checkpoint does not fit the model: {_few(wrong)}')
     return weights

@@ -70,6 +70,7 @@ class Sizes:
         """What sets a checkpoint of these sizes apart from a model, over the stages that the model has.
 
         Weights of images suit models for videos, and joint attention suits divided attention, which starts from it.
+        Light models for videos may start a layer scale on weights of images that have none, as the release's recipes do.
         """
         stages = len(model.depths)
         found = []
@@ -80,6 +81,8 @@ class Sizes:
             if name == 'ndim' and mine <= theirs or name == 'attention' and mine == 'joint':
                 continue
             if name == 'temporal_kernel' and self.ndim == 2:
+                continue
+            if name == 'layer_scale' and theirs and self.light and self.ndim < model.ndim:
                 continue
             if name in ('layer_scale', 'light', 'attention') and stages < 3:  # shows in later stages only
                 continue

@@ -50,6 +50,28 @@ def test_layer_scale_of_the_video_models(save):
         load(light(UniFormerLight3D), path)
 
 
+def test_layer_scale_starts_on_weights_of_images(save):
+    """As the release's recipes for Kinetics; from videos to videos, or for images, it is another network."""
+    scaled = {**LIGHT, 'layer_scale': 0.1}
+    model = light(UniFormerLight3D, arch=scaled)
+    report = load(model, save(official(light())))
+    new = [name for name in model.state_dict() if 'gamma' in name]
+    assert new and set(report.missing) == set(new)
+    assert all((model.state_dict()[name] == 0.1).all() for name in new)
+    for other, state in ((light(arch=scaled), official(light())),
+                         (light(UniFormerLight3D, arch=scaled), official(light(UniFormerLight3D)))):
+        with pytest.raises(CheckpointError, match='layer_scale: False in the checkpoint, True in the model'):
+            load(other, save(state))
+
+
+def test_damaged_layer_scale(save):
+    arch = {**LIGHT, 'layer_scale': 0.1}
+    state = official(light(UniFormerLight3D, arch=arch))
+    del state['blocks4.0.gamma_2']
+    with pytest.raises(CheckpointError, match='blocks4.0.gamma_2 is missing'):
+        load(light(UniFormerLight3D, arch=arch), save(state))
+
+
 def test_not_for_the_others(save):
     with pytest.raises(CheckpointError, match='light: True in the checkpoint, False in the model.*Use UniFormerLight '):
         load(image_backbone(), save(official(light())))
