@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ('configs', 'demo', 'tools', 'model-index.yml')
-FRAMEWORKS = {'video': 'mmaction2', 'detection': 'mmdet', 'segmentation': 'mmsegmentation', 'classification': 'mmpretrain'}
+FRAMEWORKS = {'video': 'mmaction2', 'detection': 'mmdet', 'segmentation': 'mmsegmentation',
+              'classification': 'mmpretrain'}
 
 USE = """
 import sys
@@ -32,8 +33,8 @@ print(Path(mmuniformer.__file__).parent, type(backbone).__name__, cfg.model.back
 
 def _run(*command, **kwargs) -> str:
     env = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
-    result = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            env=env, **kwargs)
+    result = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, env=env, **kwargs)
     assert result.returncode == 0, result.stdout
     return result.stdout
 
