@@ -70,7 +70,7 @@ class Sizes:
         """What sets a checkpoint of these sizes apart from a model, over the stages that the model has.
 
         Weights of images suit models for videos, and joint attention suits divided attention, which starts from it.
-        Light models for videos may start a layer scale on weights of images that have none, as the release's recipes do.
+        Light models for videos may start a layer scale on weights of images without one, as the release's recipes do.
         """
         stages = len(model.depths)
         found = []
