@@ -98,8 +98,9 @@ class TestSettings:
 
     def test_head_and_test(self, name):
         cfg = dense.config('pose', name)
-        assert (cfg.model.head.type, cfg.model.head.in_channels, cfg.model.head.out_channels) == ('HeatmapHead', 512, 17)
-        assert cfg.model.head.loss == dict(type='KeypointMSELoss', use_target_weight=True)
+        head = cfg.model.head
+        assert (head.type, head.in_channels, head.out_channels) == ('HeatmapHead', 512, 17)
+        assert head.loss == dict(type='KeypointMSELoss', use_target_weight=True)
         assert cfg.model.test_cfg == dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True)
         boxes = next(each for each in cfg.train_pipeline if each.type == 'RandomBBoxTransform')
         assert boxes.shift_prob == 0
