@@ -6,6 +6,7 @@ from mmengine.config import Config, DictAction
 
 import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
 from mmuniformer.engine.launch import (
+    augment_test,
     build_runner,
     check_checkpoint,
     draw_predictions,
@@ -23,6 +24,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--dump', help='write the predictions to this .pkl file')
     parser.add_argument('--show-dir', help='write the inputs with the predictions drawn onto them here')
     parser.add_argument('--interval', type=int, default=1, help='draw every n-th input')
+    parser.add_argument('--tta', action='store_true',
+                        help="average over the config's augmentations (tta_pipeline), such as scales and flips")
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override the config: key.subkey=value, lists as key="[a,b]"')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -50,6 +53,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
                               dict(type='DumpResults', out_file_path=args.dump)]
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if args.tta:
+        augment_test(cfg)
     return cfg
 
 

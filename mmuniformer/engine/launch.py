@@ -61,7 +61,8 @@ def work_dir(cfg: Config, config_path: str, given: str = None) -> str:
 def fit_to_machine(cfg: Config) -> list[str]:
     """Change what needs an accelerator where there is none.
 
-    Mixed precision with loss scaling becomes float32, and processes talk through gloo instead of NCCL.
+    Mixed precision with loss scaling becomes float32, and processes talk through gloo instead of NCCL, with BatchNorms
+    that each keeps to itself.
 
     Args:
         cfg: A config of MMEngine's Runner with ``launcher`` set; changed in place.
@@ -86,7 +87,35 @@ def fit_to_machine(cfg: Config) -> list[str]:
                        find_unused_parameters=cfg.get('find_unused_parameters', False))
         cfg['model_wrapper_cfg'] = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
         notes.append('No accelerator: processes talk through gloo.')
+        if _replace_type(cfg.get('model'), 'SyncBN', 'BN'):
+            notes.append('No accelerator: BatchNorms are not synchronised (BN instead of SyncBN).')
     return notes
+
+
+def _replace_type(part: Any, old: str, new: str) -> int:
+    """Replace ``type=old`` wherever it is in a part of a config, and say how often it was there."""
+    if isinstance(part, dict):
+        found = int(part.get('type') == old)
+        if found:
+            part['type'] = new
+        return found + sum(_replace_type(value, old, new) for value in part.values())
+    return sum(_replace_type(each, old, new) for each in part) if isinstance(part, (list, tuple)) else 0
+
+
+def augment_test(cfg: Config) -> None:
+    """Average predictions over the augmentations of the config.
+
+    Args:
+        cfg: A config with ``tta_model`` and ``tta_pipeline``; changed in place.
+    """
+    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    if missing:
+        raise SystemExit(f'--tta needs {" and ".join(missing)} in the config: how to augment, and how to merge.')
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:  # a wrapper
+        dataset = dataset.dataset
+    dataset.pipeline = cfg.tta_pipeline
+    cfg.model = {**cfg.tta_model, 'module': cfg.model}
 
 
 def draw_predictions(cfg: Config, folder: str, interval: int = 1) -> None:
