@@ -162,12 +162,13 @@ def build_runner(cfg: Config) -> Runner:
 @contextmanager
 def one_line_errors(cfg: Config) -> Iterator[None]:
     """Leave with one line where data or weights are missing or can't be read; other errors pass."""
-    from mmuniformer.datasets.transforms.loading import ClipReadError
+    from mmuniformer.datasets.transforms import ClipReadError, TokenLabelError
     try:
         yield
-    except ClipReadError as error:
+    except (ClipReadError, TokenLabelError) as error:
         # A worker process puts its traceback before the message.
-        raise SystemExit(str(error).strip().splitlines()[-1].rpartition('ClipReadError: ')[2]) from error
+        message = str(error).strip().splitlines()[-1].rpartition(f'{type(error).__name__}: ')[2]
+        raise SystemExit(message) from error
     except CheckpointError as error:  # weights to start from, in an init_cfg
         raise SystemExit(str(error)) from error
     except FileNotFoundError as error:
@@ -196,6 +197,9 @@ def _dataset_paths(key: str, dataset: Any) -> Iterator[tuple[str, str]]:
     named = {'ann_file': dataset.get('ann_file')}
     named.update({f'data_prefix.{kind}': path for kind, path in prefix.items()}
                  if isinstance(prefix, dict) else {'data_prefix': prefix})
+    if not any(named.values()):  # folders by convention, as MMPretrain's ImageNet
+        named = {'data_root': root}
+        root = ''
     for option, path in named.items():
         if isinstance(path, str) and path and '://' not in os.path.join(root, path):
             yield f'{key}.{option}', os.path.join(root, path)

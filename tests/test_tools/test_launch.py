@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmuniformer.datasets.transforms import ClipReadError
+from mmuniformer.datasets.transforms import ClipReadError, TokenLabelError
 from mmuniformer.engine import launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,6 +158,14 @@ class TestMissing:
             with pytest.raises(SystemExit, match='^a.mp4 is not there$'), launch.one_line_errors(Config()):
                 raise ClipReadError(text)
 
+    def test_token_label_missed_in_a_worker(self):
+        inside = 'Caught TokenLabelError in DataLoader worker process 0.\nOriginal Traceback:\n  ...\n' \
+                 'mmuniformer.datasets.transforms.token_label.TokenLabelError: there is no folder a: fetch them\n'
+        for text in (inside, 'there is no folder a: fetch them'):
+            with pytest.raises(SystemExit, match='^there is no folder a: fetch them$'), \
+                    launch.one_line_errors(Config()):
+                raise TokenLabelError(text)
+
     def test_paths_of_every_framework(self):
         cfg = Config(dict(
             train_dataloader=dict(dataset=dict(
@@ -167,13 +175,14 @@ class TestMissing:
                 dict(data_root='data/ade', data_prefix=dict(img_path='img', seg_map_path='seg'), ann_file=''),
                 dict(data_root='s3://bucket', ann_file='a.json'),
                 dict(data_prefix='/abs')])),
-            test_dataloader=None))
+            test_dataloader=dict(dataset=dict(type='ImageNet', data_root='data/imagenet', split='val'))))
         assert dict(launch.data_paths(cfg)) == {
             'train_dataloader.dataset.dataset.ann_file': 'data/coco/ann/train.json',
             'train_dataloader.dataset.dataset.data_prefix.img': 'data/coco/train/',
             'val_dataloader.dataset.datasets.0.data_prefix.img_path': 'data/ade/img',
             'val_dataloader.dataset.datasets.0.data_prefix.seg_map_path': 'data/ade/seg',
             'val_dataloader.dataset.datasets.2.data_prefix': '/abs',
+            'test_dataloader.dataset.data_root': 'data/imagenet',
         }
 
 
