@@ -1,0 +1,48 @@
+"""Models by the name of their size alone, for counting without a config or a framework."""
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from mmuniformer.models.backbones.arch import LIGHT_ARCHS
+
+
+class Classifier(nn.Module):
+    """A backbone and a linear classifier of the mean of its last map.
+
+    Args:
+        backbone: One that returns its last map alone.
+        num_classes: Classes.
+    """
+
+    def __init__(self, backbone: nn.Module, num_classes: int):
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.arch.embed_dims[-1], num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores ``(B, num_classes)`` of images or clips."""
+        maps = self.backbone(x)
+        return self.head((maps[-1] if isinstance(maps, tuple) else maps).flatten(2).mean(-1))
+
+
+def bare_model(arch: str, shape: Sequence[int], attention: str | None = None, num_classes: int = 0) -> nn.Module:
+    """A model of the family with its default settings.
+
+    Args:
+        arch: Name of its size.
+        shape: Shape of a sample: ``(C, H, W)`` for the image model, ``(C, T, H, W)`` for the video model.
+        attention: The backbone's argument of that name; None for its default.
+        num_classes: Classes of a classifier to add; 0 for the backbone alone, with the outputs dense tasks use
+            (images).
+
+    Raises:
+        ValueError: For an arch or attention that the backbone doesn't know.
+        TypeError: For an attention where the arch has no choice of it.
+    """
+    image, video = (UniFormerLight, UniFormerLight3D) if arch in LIGHT_ARCHS else (UniFormer, UniFormer3D)
+    backbone = video if len(shape) == 4 else image
+    options = {'in_channels': shape[0], **({'attention': attention} if attention else {})}
+    if not num_classes:
+        return backbone(arch, **options)
+    return Classifier(backbone(arch, out_indices=(3, ), out_norm='BN', **options), num_classes)
