@@ -51,7 +51,7 @@ def test_light_classifiers(arch, side, params, gflops):
     # The release counts its auxiliary head and the norm before it, which only training uses.
     auxiliary = (model.head.in_features + 1) * 1000 + 2 * model.head.in_features
     assert (counted.params + auxiliary) / 1e6 == pytest.approx(params, rel=TOLERANCE)
-    assert counted.flops / 1e9 == pytest.approx(gflops, rel=TOLERANCE)
+    assert counted.flops / 1e9 == pytest.approx(gflops, abs=5e-3)  # two decimals are known
 
 
 @pytest.mark.parametrize('arch, frames, gflops', [
