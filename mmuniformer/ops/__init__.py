@@ -1,6 +1,6 @@
 """The arithmetic whose fastest form depends on device, dtype and size: one function each, on channels-last tensors."""
 from .attention import attention
-from .convolution import convolve, pointwise
+from .convolution import convolve, pointwise, position_embed
 from .layout import channels_first, channels_last
 
-__all__ = ['attention', 'channels_first', 'channels_last', 'convolve', 'pointwise']
+__all__ = ['attention', 'channels_first', 'channels_last', 'convolve', 'pointwise', 'position_embed']

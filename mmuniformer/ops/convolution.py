@@ -30,6 +30,23 @@ def convolve(x: Tensor,
     return channels_last(conv(channels_first(x), weight, bias, stride, padding, 1, groups))
 
 
+def position_embed(x: Tensor, weight: Tensor, bias: Tensor | None, holds_identity: bool = False) -> Tensor:
+    """``x`` plus a depthwise convolution of it that keeps its size (arXiv 2201.09450, Eq. 1).
+
+    Args:
+        x: Map of shape ``(B, *S, C)``.
+        weight: Kernel of shape ``(C, 1, *K)``, of odd sides.
+        bias: Shape ``(C,)`` or None.
+        holds_identity: Whether the kernel's centre has the addition of ``x`` in it. Defaults to False.
+
+    Returns:
+        Map of shape ``(B, *S, C)``.
+    """
+    sides = weight.shape[2:]
+    embedding = convolve(x, weight, bias, (1, ) * len(sides), [side // 2 for side in sides], x.shape[-1])
+    return embedding if holds_identity else x + embedding
+
+
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A 1x1(x1) convolution, computed as the matrix product that it is.
 

@@ -2,12 +2,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmuniformer.ops import channels_first, channels_last
 
+from ..deploy import fold
 from ..layers import LAYER_NORM_EPS, ConvPatchEmbed, DividedBlock, LocalBlock, PatchEmbed, batch_norm, checkpointed
 from .arch import Arch, resolve
 
@@ -27,7 +29,8 @@ class BaseUniFormer(BaseModule):
 
     def __init__(self, arch: str | Mapping | Arch, in_channels: int, drop_rate: float, attn_drop_rate: float,
                  drop_path_rate: float, out_indices: Sequence[int], out_norm: str, frozen_stages: int, norm_eval: bool,
-                 with_cp: bool | Sequence[int], norm_cfg: Mapping, init_cfg: Mapping | list | None):
+                 with_cp: bool | Sequence[int], norm_cfg: Mapping, init_cfg: Mapping | list | None,
+                 deploy: bool):
         super().__init__(init_cfg)
         self.arch = resolve(arch, self.light)
         self.in_channels = in_channels
@@ -56,6 +59,12 @@ class BaseUniFormer(BaseModule):
         self.add_state()
         self._init_parameters()
         self._freeze()
+        self.is_deployed = False
+        if deploy:
+            if init_cfg is not None:
+                raise ValueError('deploy=True builds the folded form, whose weights are a deployed checkpoint: leave '
+                                 'init_cfg out and load the file that tools/model_converters/deploy.py wrote')
+            self.switch_to_deploy()
 
     # ------------------------------------------------------------------ construction
     def build_embed(self, stage: int, in_dim: int, dim: int) -> nn.Module:
@@ -131,6 +140,43 @@ class BaseUniFormer(BaseModule):
         load(self, self.init_cfg['checkpoint'], **options)
         self._is_init = True
 
+    # ------------------------------------------------------------------ inference only
+    def switch_to_deploy(self) -> 'BaseUniFormer':
+        """Fold what can be folded exactly, for inference: same output up to rounding, fewer operations.
+
+        In place, and reversible only by loading the weights into a new model. The backbone goes into evaluation mode
+        and refuses to run in training mode from here on. Its state dict has a tensor ``deployed`` and fits only
+        backbones built with ``deploy=True``. A second call does nothing. See :mod:`mmuniformer.models.deploy`.
+
+        Returns:
+            The backbone itself.
+
+        Raises:
+            ValueError: For a BatchNorm without running statistics.
+        """
+        if not self.is_deployed:
+            fold(self)
+            self.is_deployed = True
+            # Not a setting: it names the folded form in checkpoints.
+            self.register_buffer('deployed', torch.ones((), dtype=torch.bool))
+            self.requires_grad_(False)
+            self.eval()
+        return self
+
+    def _load_from_state_dict(self, state_dict: Mapping, prefix: str, *args) -> None:
+        """Tell a folded checkpoint from one that is not; every way of loading comes through here."""
+        is_deployed = f'{prefix}deployed' in state_dict
+        if is_deployed != self.is_deployed and f'{prefix}blocks1.0.pos_embed.weight' in state_dict:
+            from mmuniformer.checkpoint import CheckpointError
+            if is_deployed:
+                raise CheckpointError(
+                    'the checkpoint is deployed (folded for inference) and the model is not: build the backbone with '
+                    'deploy=True (the config beside the checkpoint does), or load the checkpoint it was made from')
+            raise CheckpointError(
+                'the model is deployed (folded for inference) and the checkpoint is not: build the backbone without '
+                'deploy=True, load, and then call switch_to_deploy(); or run tools/model_converters/deploy.py')
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     # ------------------------------------------------------------------ training
     def _freeze(self) -> None:
         for module in self._frozen_modules():
@@ -172,6 +218,9 @@ class BaseUniFormer(BaseModule):
 
     def forward_stages(self, x: Tensor) -> tuple[tuple[Tensor, ...], Any]:
         """The maps of ``out_indices``, shape ``(B, C, *S)`` each, channels-last in memory; the last stage's state."""
+        if self.is_deployed and self.training:
+            raise RuntimeError(f'this {type(self).__name__} is deployed (its norms are folded into its weights), so it '
+                               'can not be trained: call eval(), or build it anew without deploy=True')
         self._check_input(x)
         x = channels_last(x)
         outputs, state = [], None

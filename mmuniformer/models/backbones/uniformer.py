@@ -42,6 +42,8 @@ class UniFormer(BaseUniFormer):
             global one). Defaults to ``'global'``.
         window_size: Side of the windows in tokens of stage 3 (16 pixels each). Defaults to 14.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` for weights, see :func:`mmuniformer.checkpoint.load`.
+        deploy: Whether to build the form that :meth:`switch_to_deploy` makes, to load a checkpoint of it. Defaults to
+            False.
 
     Raises:
         ValueError: When an argument is not one of the above.
@@ -69,7 +71,8 @@ class UniFormer(BaseUniFormer):
                  norm_cfg: Mapping = dict(type='BN'),
                  attention: str = 'global',
                  window_size: int = 14,
-                 init_cfg: Mapping | None = None):
+                 init_cfg: Mapping | None = None,
+                 deploy: bool = False):
         if attention not in ('global', 'window', 'hybrid'):
             raise ValueError(f"attention must be 'global', 'window' or 'hybrid', got {attention!r}")
         if attention != 'global' and window_size < 1:
@@ -77,7 +80,7 @@ class UniFormer(BaseUniFormer):
         self._attention = attention
         self._window_size = window_size
         super().__init__(arch, in_channels, drop_rate, attn_drop_rate, drop_path_rate, out_indices, out_norm,
-                         frozen_stages, norm_eval, with_cp, norm_cfg, init_cfg)
+                         frozen_stages, norm_eval, with_cp, norm_cfg, init_cfg, deploy)
 
     def build_embed(self, stage: int, in_dim: int, dim: int) -> nn.Module:
         return self._embed(stage, in_dim, dim)

@@ -41,6 +41,8 @@ class UniFormer3D(BaseUniFormer):
             length, the release's default) or ``'center'`` (in the middle frame, MMAction2's). Defaults to ``'mean'``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` for weights of images or videos, see
             :func:`mmuniformer.checkpoint.load`.
+        deploy: Whether to build the form that :meth:`switch_to_deploy` makes, to load a checkpoint of it. Defaults to
+            False.
 
     Raises:
         ValueError: When an argument is not one of the above.
@@ -68,7 +70,8 @@ class UniFormer3D(BaseUniFormer):
                  attention: str = 'joint',
                  temporal_kernel: int = 1,
                  inflation: str = 'mean',
-                 init_cfg: Mapping | None = None):
+                 init_cfg: Mapping | None = None,
+                 deploy: bool = False):
         if attention not in ('joint', 'divided'):
             raise ValueError(f"attention must be 'joint' or 'divided', got {attention!r}")
         if temporal_kernel not in (1, 3):
@@ -79,7 +82,7 @@ class UniFormer3D(BaseUniFormer):
         self._temporal_kernel = temporal_kernel
         self.inflation = inflation
         super().__init__(arch, in_channels, drop_rate, attn_drop_rate, drop_path_rate, out_indices, out_norm,
-                         frozen_stages, norm_eval, with_cp, norm_cfg, init_cfg)
+                         frozen_stages, norm_eval, with_cp, norm_cfg, init_cfg, deploy)
         if attention == 'divided' and self.arch.layer_scale is not None:
             raise ValueError("attention='divided' has no layer scale: choose an arch without it, or attention='joint'")
 

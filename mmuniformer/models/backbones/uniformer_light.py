@@ -110,6 +110,8 @@ class UniFormerLight(BaseUniFormerLight):
             Defaults to none.
         norm_cfg: Type of the BatchNorms, ``'BN'`` or ``'SyncBN'``. Defaults to BN.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` for weights, see :func:`mmuniformer.checkpoint.load`.
+        deploy: Whether to build the form that :meth:`switch_to_deploy` makes, to load a checkpoint of it. Defaults to
+            False.
 
     Raises:
         ValueError: When an argument is not one of the above.
@@ -136,11 +138,12 @@ class UniFormerLight(BaseUniFormerLight):
                  norm_eval: bool = False,
                  with_cp: bool | Sequence[int] = (0, 0, 0, 0),
                  norm_cfg: Mapping = dict(type='BN'),
-                 init_cfg: Mapping | None = None):
+                 init_cfg: Mapping | None = None,
+                 deploy: bool = False):
         super().__init__(
             out_cls_token, arch=arch, in_channels=in_channels, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate,
             drop_path_rate=drop_path_rate, out_indices=out_indices, out_norm=out_norm, frozen_stages=frozen_stages,
-            norm_eval=norm_eval, with_cp=with_cp, norm_cfg=norm_cfg, init_cfg=init_cfg)
+            norm_eval=norm_eval, with_cp=with_cp, norm_cfg=norm_cfg, init_cfg=init_cfg, deploy=deploy)
 
     def build_embed(self, stage: int, in_dim: int, dim: int) -> nn.Module:
         return self._embed(stage, in_dim, dim)
@@ -186,6 +189,8 @@ class UniFormerLight3D(BaseUniFormerLight):
         inflation: How 2-D weights in ``init_cfg`` become 3-D, ``'mean'`` or ``'center'``. Defaults to ``'mean'``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` for weights of images or videos, see
             :func:`mmuniformer.checkpoint.load`.
+        deploy: Whether to build the form that :meth:`switch_to_deploy` makes, to load a checkpoint of it. Defaults to
+            False.
 
     Raises:
         ValueError: When an argument is not one of the above.
@@ -212,14 +217,15 @@ class UniFormerLight3D(BaseUniFormerLight):
                  with_cp: bool | Sequence[int] = (0, 0, 0, 0),
                  norm_cfg: Mapping = dict(type='BN3d'),
                  inflation: str = 'mean',
-                 init_cfg: Mapping | None = None):
+                 init_cfg: Mapping | None = None,
+                 deploy: bool = False):
         if inflation not in ('mean', 'center'):
             raise ValueError(f"inflation must be 'mean' or 'center', got {inflation!r}")
         self.inflation = inflation
         super().__init__(
             out_cls_token, arch=arch, in_channels=in_channels, drop_rate=drop_rate, attn_drop_rate=attn_drop_rate,
             drop_path_rate=drop_path_rate, out_indices=out_indices, out_norm=out_norm, frozen_stages=frozen_stages,
-            norm_eval=norm_eval, with_cp=with_cp, norm_cfg=norm_cfg, init_cfg=init_cfg)
+            norm_eval=norm_eval, with_cp=with_cp, norm_cfg=norm_cfg, init_cfg=init_cfg, deploy=deploy)
 
     def build_embed(self, stage: int, in_dim: int, dim: int) -> nn.Module:
         return self._embed(stage, in_dim, dim, (3, 2) if stage == 0 else (1, 1))

@@ -20,6 +20,8 @@ class Attention(nn.Module):
         super().__init__()
         self.head_dim = head_dim
         self.num_heads = dim // head_dim
+        #: Factor of the affinities' logits; 1 where the queries' weights hold it, see :mod:`mmuniformer.models.deploy`.
+        self.scale = head_dim**-0.5
         self.attn_drop = attn_drop
         self.qkv = nn.Linear(dim, dim * 3)
         self.proj = nn.Linear(dim, dim)
@@ -41,7 +43,7 @@ class Attention(nn.Module):
         return self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
 
     def _related(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        x = attention(q, k, v, self.attn_drop if self.training else 0.)
+        x = attention(q, k, v, self.attn_drop if self.training else 0., self.scale)
         return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
 
 
@@ -65,5 +67,5 @@ class ClassAttention(Attention):
         exact = torch.promote_types(q.dtype, torch.float32)
         # One row of the matrix that the fused kernel never writes; a sum of products, since autocast would take a
         # matrix product to half precision.
-        logits = (q[:, :, :1].to(exact) * k.to(exact)).sum(-1) * self.head_dim**-0.5
+        logits = (q[:, :, :1].to(exact) * k.to(exact)).sum(-1) * self.scale
         return self._related(q, k, v), logits.softmax(-1)[..., 1:].mean(1)

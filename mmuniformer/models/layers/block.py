@@ -10,7 +10,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from .attention import Attention
-from .conv import depthwise, pointwise_conv
+from .conv import depthwise, pointwise_conv, position_embedding
 from .drop_path import DropPath
 from .ffn import FeedForward
 from .layer_scale import gamma, scaled
@@ -40,7 +40,7 @@ class LocalBlock(nn.Module):
                  drop_path: float = 0.,
                  layer_scale: float | None = None):
         super().__init__()
-        self.pos_embed = depthwise(ndim, dim, 3)
+        self.pos_embed = position_embedding(ndim, dim)
         self.norm1 = norm_layer(dim)
         self.conv1 = pointwise_conv(ndim, dim, dim)
         self.attn = depthwise(ndim, dim, 5)
@@ -55,7 +55,7 @@ class LocalBlock(nn.Module):
                 self.register_parameter(name, gamma((1, dim) + (1, ) * ndim, layer_scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.pos_embed(x)
+        x = self.pos_embed(x)
         branch = self.conv2(self.attn(self.conv1(batch_norm(self.norm1, x))))
         x = x + self.drop_path(scaled(self, 'gamma_1', branch))
         return x + self.drop_path(scaled(self, 'gamma_2', self.mlp(batch_norm(self.norm2, x))))
@@ -89,7 +89,7 @@ class GlobalBlock(nn.Module):
                  window_size: int = 0):
         super().__init__()
         self.window_size = window_size
-        self.pos_embed = depthwise(ndim, dim, 3)
+        self.pos_embed = position_embedding(ndim, dim)
         self.norm1 = nn.LayerNorm(dim, LAYER_NORM_EPS)
         self.attn = Attention(dim, head_dim, attn_drop, drop)
         self.norm2 = nn.LayerNorm(dim, LAYER_NORM_EPS)
@@ -101,7 +101,7 @@ class GlobalBlock(nn.Module):
             self.gamma_2 = gamma((dim, ), layer_scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.pos_embed(x)
+        x = self.pos_embed(x)
         x = x + self.drop_path(scaled(self, 'gamma_1', self.relate(self.norm1(x))))
         return x + self.drop_path(scaled(self, 'gamma_2', self.mlp(self.norm2(x))))
 
@@ -134,7 +134,7 @@ class DividedBlock(GlobalBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         B, T, H, W, C = x.shape
-        x = x + self.pos_embed(x)
+        x = self.pos_embed(x)
         tracks = x.flatten(2, 3).transpose(1, 2).reshape(B * H * W, T, C)
         tracks = tracks + self.drop_path(self.t_attn(self.t_norm(tracks)))
         frames = tracks.view(B, H * W, T, C).transpose(1, 2).reshape(B * T, H * W, C)

@@ -1,7 +1,7 @@
 """Convolutions with PyTorch's parameters that read and write channels-last maps ``(B, *S, C)``."""
 from torch import Tensor, nn
 
-from mmuniformer.ops import convolve, pointwise
+from mmuniformer.ops import convolve, pointwise, position_embed
 
 
 class _Convolution:
@@ -17,6 +17,23 @@ class Conv2d(_Convolution, nn.Conv2d):
 
 class Conv3d(_Convolution, nn.Conv3d):
     """A convolution of maps ``(B, T, H, W, C)``."""
+
+
+class _PositionEmbed:
+    """Mixed into a depthwise convolution: adds to a map what the convolution makes of it (arXiv 2201.09450, Eq. 1)."""
+    #: Whether the kernel's centre already holds the identity, see :mod:`mmuniformer.models.deploy`.
+    holds_identity = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return position_embed(x, self.weight, self.bias, self.holds_identity)
+
+
+class _PositionEmbed2d(_PositionEmbed, nn.Conv2d):
+    pass
+
+
+class _PositionEmbed3d(_PositionEmbed, nn.Conv3d):
+    pass
 
 
 class _Pointwise:
@@ -41,6 +58,11 @@ def conv(ndim: int, *args, **kwargs) -> nn.Module:
 def depthwise(ndim: int, dim: int, kernel_size: int) -> nn.Module:
     """A convolution of each of ``dim`` channels by itself that keeps the size of the map (zeros around it)."""
     return conv(ndim, dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+
+
+def position_embedding(ndim: int, dim: int) -> nn.Module:
+    """The dynamic position embedding: a depthwise 3x3(x3) convolution and its input."""
+    return (_PositionEmbed2d if ndim == 2 else _PositionEmbed3d)(dim, dim, 3, padding=1, groups=dim)
 
 
 def pointwise_conv(ndim: int, in_dim: int, out_dim: int) -> nn.Module:

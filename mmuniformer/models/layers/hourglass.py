@@ -64,7 +64,7 @@ class HourglassBlock(GlobalBlock):
         Returns:
             The map, the class token and the score after this block, shapes unchanged.
         """
-        x = x + self.pos_embed(x)
+        x = self.pos_embed(x)
         tokens = x.flatten(1, -2)
         if self.keep_ratio == 1:
             updated, score, _ = self._update(torch.cat([cls_token, tokens], 1))
