@@ -1,4 +1,4 @@
 """Datasets and transforms registered under the scope ``mmuniformer``."""
-from . import generated, transforms
+from . import generated, transforms, wrappers
 
-__all__ = ['generated', 'transforms']
+__all__ = ['generated', 'transforms', 'wrappers']

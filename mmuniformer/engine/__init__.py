@@ -1,1 +1,4 @@
 """Around MMEngine's Runner: hooks, rules for optimisers, and what the command-line tools need."""
+from . import hooks
+
+__all__ = ['hooks']
