@@ -63,14 +63,17 @@ class BaseUniFormerLight(BaseUniFormer):
     def run_blocks(self, stage: int, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if stage < LOCAL_STAGES:
             return super().run_blocks(stage, x, state)
-        if stage == LOCAL_STAGES:
-            cls_token, score = self.cls_token.expand(x.shape[0], -1, -1), None
-        else:
-            cls_token, score, shape = state
-            cls_token, score = self.cls_upsample(cls_token), pool_score(score, shape, self._pool)
+        cls_token, score = self.start_tokens(stage, x, state)
         for index, block in enumerate(getattr(self, f'blocks{stage + 1}')):
             x, cls_token, score = self.run_block(stage, index, block, x, cls_token, score)
         return x, (cls_token, score, x.shape[:-1])
+
+    def start_tokens(self, stage: int, x: Tensor, state: Any) -> tuple[Tensor, Tensor | None]:
+        """Class token ``(B, 1, C)`` and scores ``(B, N)`` with which a stage starts; no scores yet in stage 3."""
+        if stage == LOCAL_STAGES:
+            return self.cls_token.expand(x.shape[0], -1, -1), None
+        cls_token, score, shape = state
+        return self.cls_upsample(cls_token), pool_score(score, shape, self._pool)
 
     def _pool(self, score: Tensor) -> Tensor:
         """Mean over the 2x2 patches that the next embedding joins."""

@@ -1,0 +1,116 @@
+"""Timing things against each other so that a busy or throttling machine treats all of them alike."""
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long one thing takes as another.
+
+    Attributes:
+        median: Median over repeats of the ratio within a repeat.
+        low: First quartile.
+        high: Third quartile.
+    """
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f'{self.median:.2f} ({self.low:.2f} to {self.high:.2f})'
+
+
+def interleaved(runs: Mapping[str, Callable[[], object]], warmup: int, repeats: int,
+                device: str = 'cpu') -> dict[str, list[float]]:
+    """Time callables in turn: each repeat runs every one once, in an order that alternates.
+
+    Args:
+        runs: What to time, by name.
+        warmup: Untimed runs of each, at least 1.
+        repeats: Timed runs of each.
+        device: Type of the device they run on; on CUDA time is taken between events of the device.
+
+    Returns:
+        Seconds of each repeat, by name.
+    """
+    seconds = {name: [] for name in runs}
+    for run in runs.values():
+        for _ in range(max(warmup, 1)):
+            run()
+    for repeat in range(repeats):
+        for name in list(runs) if repeat % 2 == 0 else reversed(runs):
+            seconds[name].append(_on_cuda(runs[name]) if device == 'cuda' else _on_cpu(runs[name]))
+    return seconds
+
+
+def _on_cpu(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _on_cuda(run: Callable[[], object]) -> float:
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    run()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1e3
+
+
+def ratio(numerator: list[float], denominator: list[float]) -> Ratio:
+    """Ratio of two series of :func:`interleaved`, repeat by repeat."""
+    ratios = sorted(a / b for a, b in zip(numerator, denominator))
+    if len(ratios) == 1:
+        return Ratio(*ratios * 3)
+    low, median, high = statistics.quantiles(ratios, n=4, method='inclusive')
+    return Ratio(median, low, high)
+
+
+def inference(model: nn.Module, x: Tensor, dtype: torch.dtype) -> Callable[[], object]:
+    """One forward pass without gradients; below float32 under autocast."""
+
+    def run():
+        with torch.no_grad(), torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+            return model(x)
+
+    return run
+
+
+def training(model: nn.Module, x: Tensor, dtype: torch.dtype) -> Callable[[], object]:
+    """One step of AdamW on the mean square of the maps; below float32 the forward pass is under autocast."""
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
+
+    def run():
+        with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+            output = model(x)
+        maps = output if isinstance(output, (tuple, list)) else (output, )
+        sum(m.float().square().mean() for m in maps).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return run
+
+
+def matmul(device: str, dtype: torch.dtype, side: int) -> tuple[Callable[[], object], float]:
+    """A square matrix product to time beside a model, and its floating-point operations (two a multiply-add)."""
+    a, b = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(2))
+    return lambda: a @ b, 2. * side**3
+
+
+def peak_resident() -> int:
+    """Most bytes this process has had in memory since :func:`reset_peak_resident` (Linux)."""
+    with open('/proc/self/status') as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM'))
+
+
+def reset_peak_resident() -> None:
+    """Start :func:`peak_resident` anew from what is in memory now."""
+    with open('/proc/self/clear_refs', 'w') as control:
+        control.write('5')
