@@ -33,13 +33,13 @@ def bare_model(arch: str, shape: Sequence[int], attention: str | None = None, nu
         arch: Name of its size.
         shape: Shape of a sample: ``(C, H, W)`` for the image model, ``(C, T, H, W)`` for the video model.
         attention: The backbone's argument of that name; None for its default.
-        num_classes: Classes of a classifier to add; 0 for the backbone alone, with the outputs dense tasks use
-            (images).
+        num_classes: Classes of a classifier to add; 0 for the backbone alone (of images: its four maps).
 
     Raises:
         ValueError: For an arch or attention that the backbone doesn't know.
-        TypeError: For an attention where the arch has no choice of it.
     """
+    if arch in LIGHT_ARCHS and attention:
+        raise ValueError(f'the light models have one kind of attention: leave attention={attention!r} out for {arch}')
     image, video = (UniFormerLight, UniFormerLight3D) if arch in LIGHT_ARCHS else (UniFormer, UniFormer3D)
     backbone = video if len(shape) == 4 else image
     options = {'in_channels': shape[0], **({'attention': attention} if attention else {})}

@@ -165,6 +165,8 @@ class _CountingMode(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         if func.namespace == 'aten' and func.overloadpacket.__name__ in _OPERATORS:
             kind, formula = _OPERATORS[func.overloadpacket.__name__]
+            if func is torch.ops.aten.bmm.default and args[1].stride(0) == 0:
+                kind = 'linear'  # one weight for the whole batch: a linear map of tokens that do not lie in a row
             shapes = tree_map_only(Tensor, lambda tensor: tuple(tensor.shape), tuple(args))
             flops = formula(shapes, tuple((out[0] if isinstance(out, tuple) else out).shape))
             path = self._running[-1].split('.') if self._running[-1] else []

@@ -44,8 +44,8 @@ def find_backbone(model: nn.Module) -> str:
 def by_stage(model: nn.Module, complexity: Complexity) -> list[Part]:
     """Split what was counted into stages and the model's other parts; the parts sum to the whole.
 
-    A stage is its patch embedding, its blocks and the norm of its output. A part that no child's call accounts for
-    (products in a model's own ``forward``) is named ``'rest'``.
+    A stage is its patch embedding, its blocks and the norm of its output; for a class token what makes it wider for the
+    stage. A part that no child's call accounts for (products in a model's own ``forward``) is named ``'rest'``.
 
     Args:
         model: The model.
@@ -61,7 +61,7 @@ def by_stage(model: nn.Module, complexity: Complexity) -> list[Part]:
 
     groups = {}
     for stage in STAGES[:last]:
-        names = [f'patch_embed{stage}', f'blocks{stage}', f'norm{stage}'] + ['norm'] * (stage == last)
+        names = [f'patch_embed{stage}', f'blocks{stage}', f'norm{stage}'] + ['norm', 'cls_upsample'] * (stage == last)
         groups[f'stage {stage}'] = [prefix + name for name in names if name in children]
     if backbone:
         groups.update({name: [name] for name, _ in model.named_children() if not f'{backbone}.'.startswith(f'{name}.')})

@@ -1,6 +1,6 @@
 """FLOPs of each stage against the resolution of a square image (arXiv 2201.09450, Fig. 4): a table and a plot.
 
-    python tools/analysis_tools/stage_flops.py [--arch small] [--attention global] [--out work_dirs/stage_flops.png]
+    python tools/analysis_tools/stage_flops.py [--arch small] [--attention hybrid] [--out work_dirs/stage_flops.png]
 
 Stages 3 and 4 are split into the products of attention, which grow with the fourth power of the side, and the rest,
 which grows with the second. At 1008 x 1008 those of UniFormer-S's stage 3 are over half of all, and 28 times stage 4's.
@@ -19,25 +19,23 @@ RESOLUTIONS = tuple(range(224, 1009, 112))
 
 @dataclass(frozen=True)
 class Row:
-    """The stages of a backbone at one resolution."""
+    """The four stages of a backbone at one resolution, and the operations of all of it."""
     resolution: int
     stages: Sequence[Part]
-
-    @property
-    def flops(self) -> int:
-        return sum(stage.flops for stage in self.stages)
+    flops: int
 
     def matmul(self, stage: int) -> int:
         """Operations of the products of attention in a stage (1 to 4)."""
         return self.stages[stage - 1].kinds.get('matmul', 0)
 
 
-def measure(arch: str, attention: str, resolutions: Sequence[int]) -> list[Row]:
+def measure(arch: str, attention: str | None, resolutions: Sequence[int]) -> list[Row]:
     rows = []
     model = bare_model(arch, (3, 224, 224), attention)
     for side in resolutions:
         inputs, options = example_inputs(model, (3, side, side))
-        rows.append(Row(side, by_stage(model, count(model, *inputs, **options))))
+        complexity = count(model, *inputs, **options)
+        rows.append(Row(side, by_stage(model, complexity)[:4], complexity.flops))
     return rows
 
 
@@ -87,15 +85,15 @@ def plot(rows: Sequence[Row], title: str, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description='FLOPs of each stage against resolution, as a table and a plot.')
-    parser.add_argument('--arch', default='small', help='small (default), small_plus, base or large')
-    parser.add_argument('--attention', default='global', help='of stage 3: global (default), window or hybrid')
+    parser.add_argument('--arch', default='small', help='small (default), small_plus, base, large, xxs or xs')
+    parser.add_argument('--attention', help='of stage 3: global (default), window or hybrid; not for xxs and xs')
     parser.add_argument('--resolutions', type=int, nargs='+', default=RESOLUTIONS, help='sides of the image in pixels')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/stage_flops.png'), help='where the plot goes')
     args = parser.parse_args()
 
     rows = measure(args.arch, args.attention, args.resolutions)
     print(table(rows))
-    plot(rows, f'UniFormer {args.arch}, stage 3 {args.attention}: FLOPs of each stage', args.out)
+    plot(rows, f'FLOPs of each stage: {args.arch}' + (f', {args.attention}' if args.attention else ''), args.out)
     print(f'Plot: {args.out}')
 
 
