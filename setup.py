@@ -44,7 +44,8 @@ class BuildWithMim(build_py):
                 shutil.copy2(source, mim / name)
 
 
-EXTRAS = {name: requirements(name) for name in ('video', 'detection', 'segmentation', 'pose', 'classification')}
+EXTRAS = {name: requirements(name)
+          for name in ('video', 'detection', 'segmentation', 'pose', 'classification', 'export')}
 
 setup(
     name='mmuniformer',
