@@ -44,8 +44,7 @@ class BuildWithMim(build_py):
                 shutil.copy2(source, mim / name)
 
 
-EXTRAS = {name: requirements(name)
-          for name in ('video', 'detection', 'segmentation', 'pose', 'classification', 'export')}
+EXTRAS = {name: requirements(name) for name in ('video', 'detection', 'segmentation', 'pose', 'classification')}
 
 setup(
     name='mmuniformer',
