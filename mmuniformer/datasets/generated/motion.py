@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .drawing import SHAPES, colours, paint
 from .progress import progress
 from .store import close_store, open_store
 
@@ -29,65 +30,11 @@ MOTIONS = {
 # Cycles per second. One cycle is a frame's width or height, a full turn, or the way from the smallest to the largest
 # size. The upper bound keeps a square that turns from looking as if it turned the other way at 6 frames a second.
 SPEED = (0.22, 0.44)
-RADIUS = (0.14, 0.42)  # smallest and largest shape, as a fraction of the frame's side
+RADIUS = (0.21, 0.46)  # smallest and largest shape, as a fraction of the frame's side
+# Weak patterns, and shapes much brighter than what is behind them, keep the demo short: it is about motion.
+CONTRAST = 0.1
+BRIGHTER_BY = 110
 PATCH = 96  # side of the square on which a shape is drawn once, before it is moved
-_TURN = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-
-
-def _polar(radii: list[float]) -> np.ndarray:
-    """Polygon of the given radii at equal angles, from the top."""
-    angle = np.arange(len(radii)) * 2 * np.pi / len(radii)
-    return np.stack([np.sin(angle), -np.cos(angle)], 1) * np.asarray(radii)[:, None]
-
-
-# None of these looks the same after a turn of less than 72 degrees. Unit disc, y down.
-SHAPES = (
-    _polar([1, 1, 1]),  # triangle
-    _polar([1, 1, 1, 1]),  # square
-    _polar([1, 0.45] * 5),  # star
-    _polar([1, 0.35] * 4),  # four-pointed star
-    np.array([(0, -1), (.7, -.1), (.28, -.1), (.28, 1), (-.28, 1), (-.28, -.1), (-.7, -.1)]),  # arrow
-    np.array([(-.6, -.8), (-.1, -.8), (-.1, .3), (.7, .3), (.7, .8), (-.6, .8)]),  # L
-    np.array([(-.8, -.8), (.8, -.8), (.8, -.3), (.25, -.3), (.25, .9), (-.25, .9), (-.25, -.3), (-.8, -.3)]),  # T
-    np.stack([np.sin(_TURN) * .55, np.cos(_TURN)], 1),  # ellipse
-    np.stack([np.cos(_TURN), np.maximum(np.sin(_TURN), 0) * 1.6 - .8], 1),  # half disc
-    np.stack([np.sin(_TURN)**3, -(13 * np.cos(_TURN) - 5 * np.cos(2 * _TURN) - 2 * np.cos(3 * _TURN)) / 16], 1),  # heart
-)
-
-
-def _pattern(rng: np.random.Generator, side: int) -> np.ndarray:
-    """A random pattern of values 0 to 1 on a square: plain, stripes, checks, a slope or blotches."""
-    kind = rng.integers(5)
-    y, x = np.mgrid[:side, :side] / side
-    angle, pitch, phase = rng.uniform(0, 2 * np.pi), rng.uniform(3, 7), rng.uniform(0, 2 * np.pi)
-    u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    if kind == 0:
-        return np.zeros((side, side), np.float32)
-    if kind == 1:
-        pattern = np.sin(2 * np.pi * pitch * u + phase) > 0
-    elif kind == 2:
-        pattern = np.sin(2 * np.pi * pitch * u + phase) * np.sin(2 * np.pi * pitch * v) > 0
-    elif kind == 3:
-        pattern = (u - u.min()) / np.ptp(u)
-    else:
-        blotches = rng.random((6, 6), np.float32)
-        pattern = cv2.resize(blotches, (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.clip(pattern, 0, 1).astype(np.float32)
-
-
-def _paint(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarray:
-    """A ``side x side x 3`` float32 picture of a random pattern in two colours."""
-    weight = _pattern(rng, side)[..., None]
-    return colours[0] * (1 - weight) + colours[1] * weight
-
-
-def _colours(rng: np.random.Generator) -> np.ndarray:
-    """Two pairs of BGR colours, ``(2, 2, 3)``: background and shape, at least 70 grey levels apart in their means."""
-    while True:
-        pairs = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
-        pairs[:, 1] = pairs[:, 0] + (pairs[:, 1] - pairs[:, 0]) * 0.45  # the two colours of a pattern are kin
-        if np.abs(pairs[0].mean(0) - pairs[1].mean(0)).max() > 70:
-            return pairs
 
 
 def draw_clip(rng: np.random.Generator, motion: str, size: int = 96, frames: int = 24, fps: int = 12) -> np.ndarray:
@@ -106,14 +53,14 @@ def draw_clip(rng: np.random.Generator, motion: str, size: int = 96, frames: int
     if motion not in MOTIONS:
         raise ValueError(f'no motion {motion!r}: choose one of {", ".join(MOTIONS)}')
     axis, sign = MOTIONS[motion]
-    ground, ink = _colours(rng)
-    background = _paint(rng, size, ground)
+    ground, ink = colours(rng, CONTRAST, BRIGHTER_BY, brighter=True)
+    background = paint(rng, size, ground)
     shape = SHAPES[rng.integers(len(SHAPES))]
     mask = np.zeros((PATCH, PATCH), np.uint8)
     corners = np.round((shape * 0.47 + 0.5) * PATCH * 16).astype(np.int32)
     cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, shift=4)
     alpha = mask.astype(np.float32) / 255
-    patch = np.dstack([_paint(rng, PATCH, ink) * alpha[..., None], alpha])  # premultiplied: no fringe when resampled
+    patch = np.dstack([paint(rng, PATCH, ink) * alpha[..., None], alpha])  # premultiplied: no fringe when resampled
 
     state = rng.random(4)
     speed = rng.uniform(*SPEED)
@@ -130,20 +77,24 @@ def _place(background: np.ndarray, patch: np.ndarray, state: np.ndarray) -> np.n
     size = background.shape[0]
     x, y = state[:2] * size
     radius = RADIUS[0] * (RADIUS[1] / RADIUS[0])**state[3] * size
-    frame = background
+    frame = background.copy()
     for left in (-size, 0, size):
         for top in (-size, 0, size):
             cx, cy = x + left, y + top
-            if min(cx, cy) < -radius or max(cx, cy) > size + radius:
+            x0, y0 = (max(int(np.floor(c - radius)) - 1, 0) for c in (cx, cy))
+            x1, y1 = (min(int(np.ceil(c + radius)) + 2, size) for c in (cx, cy))
+            if x0 >= x1 or y0 >= y1:
                 continue
             turn = cv2.getRotationMatrix2D((PATCH / 2, PATCH / 2), 360 * state[2], 2 * radius / PATCH)
-            turn[:, 2] += cx - PATCH / 2, cy - PATCH / 2
-            layer = cv2.warpAffine(patch, turn, (size, size), flags=cv2.INTER_AREA)
-            frame = frame * (1 - layer[..., 3:]) + layer[..., :3]
+            turn[:, 2] += cx - x0 - PATCH / 2, cy - y0 - PATCH / 2
+            layer = cv2.warpAffine(patch, turn, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+            part = frame[y0:y1, x0:x1]
+            part *= 1 - layer[..., 3:]
+            part += layer[..., :3]
     return np.clip(np.round(frame), 0, 255).astype(np.uint8)
 
 
-def generate_motion(root: str | os.PathLike, train: int = 960, val: int = 160, seed: int = 0, size: int = 96,
+def generate_motion(root: str | os.PathLike, train: int = 1600, val: int = 240, seed: int = 0, size: int = 96,
                     frames: int = 24, fps: int = 12) -> Path:
     """Write the data set: ``train/*.mp4``, ``val/*.mp4``, and for each an annotation file of MMAction2's
     ``VideoDataset`` (``train.txt``, ``val.txt``: path relative to ``root``, label) and ``labels.txt``.
@@ -153,8 +104,8 @@ def generate_motion(root: str | os.PathLike, train: int = 960, val: int = 160, s
 
     Args:
         root (str | PathLike): The folder; made if absent.
-        train (int): Clips for training, a multiple of the 8 classes. Defaults to 960.
-        val (int): Held-out clips, a multiple of the 8 classes. Defaults to 160.
+        train (int): Clips for training, a multiple of the 8 classes. Defaults to 1600.
+        val (int): Held-out clips, a multiple of the 8 classes. Defaults to 240.
         seed (int): Defaults to 0.
         size (int): Side of the square frames in pixels, even. Defaults to 96.
         frames (int): Length of a clip. Defaults to 24.

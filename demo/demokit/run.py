@@ -1,0 +1,112 @@
+"""One demo from its data to its report."""
+import copy
+from pathlib import Path
+
+import mmengine
+from mmengine.config import Config
+
+import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
+from mmuniformer.engine.launch import LOADERS, build_runner, read_config
+
+from .attempts import Attempts
+from .curve import draw_curve
+from .report import Report
+from .sheet import draw_sheet
+from .task import ROOT, Task
+
+
+def run(task: Task, work_dir: str | None = None, data_root: str | None = None, cfg_options: dict | None = None,
+        min_value: float | None = None, max_one_frame: float | None = None) -> list[str]:
+    """Generate the data, train, test, draw, report.
+
+    Args:
+        task (Task): The demo.
+        work_dir (str, optional): Where all results go. Defaults to ``work_dirs/demo/`` and the task's name.
+        data_root (str, optional): Where the data go. Defaults to the config's.
+        cfg_options (dict, optional): Changes of the config.
+        min_value (float, optional): The least value of the metric that counts. Defaults to the task's.
+        max_one_frame (float, optional): The highest value that counts with one repeated frame. Defaults to twice the
+            baseline.
+
+    Returns:
+        list[str]: What is not as it should be, one sentence each; empty when all is well.
+    """
+    folder = Path(work_dir or f'work_dirs/demo/{task.name}')
+    cfg = _config(task, data_root, cfg_options)
+    attempts = Attempts(folder, cfg, folder / 'report.json')
+    task.generate(Path(cfg.data_root), **cfg.generator)
+
+    checkpoint = _train(cfg, folder)
+    print(f'testing {checkpoint}', flush=True)
+    value, predictions = _test(cfg, folder / 'test', checkpoint, task.metric)
+    baseline_name, baseline = task.baseline(cfg)
+    lines = {'at the end': value, baseline_name: baseline}
+    one_frame_cfg, one_frame_value = task.one_frame(copy.deepcopy(cfg)), None
+    if one_frame_cfg is not None:
+        print('testing it with one frame of each clip repeated', flush=True)
+        one_frame_value, _ = _test(one_frame_cfg, folder / 'test_one_frame', checkpoint, task.metric)
+        lines['one frame repeated'] = one_frame_value
+
+    title = f'{task.name}: {task.metric} {value:.3f} on held-out data'
+    draw_curve(folder, folder / 'learning_curve.png', task.loss, task.metric, lines, title)
+    comparison = ', '.join(f'{name} {number:.3f}' for name, number in list(lines.items())[1:])
+    draw_sheet(task.cells(cfg, predictions), folder / 'contact_sheet.png', f'{title} ({comparison})')
+    config = ROOT / task.config
+    if config.is_relative_to(Path.cwd()):
+        config = config.relative_to(Path.cwd())
+    Report(task.name, task.metric, value, baseline, one_frame_value, round(attempts.seconds(), 1), str(config),
+           str(checkpoint)).write(folder / 'report.json')
+
+    print(f'\n{title}, of {len(predictions)} samples')
+    for name, number in list(lines.items())[1:]:
+        print(f'{name:>24}: {number:.3f}')
+    print(f'{"seconds":>24}: {attempts.seconds():.0f}')
+    print(f'See learning_curve.png, contact_sheet.png and report.json in {folder}')
+    return failures(task, value, baseline, one_frame_value, min_value, max_one_frame)
+
+
+def _config(task: Task, data_root: str | None, cfg_options: dict | None) -> Config:
+    cfg = read_config(str(ROOT / task.config))
+    if data_root:
+        cfg.data_root = data_root
+        for loader in LOADERS:
+            cfg[loader].dataset.data_root = data_root
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    return cfg
+
+
+def _train(cfg: Config, folder: Path) -> Path:
+    """Train to the end, from the last checkpoint if there is one; return the last checkpoint."""
+    cfg = copy.deepcopy(cfg)
+    cfg.work_dir = str(folder)
+    cfg.resume = True
+    build_runner(cfg).train()
+    return folder / Path((folder / 'last_checkpoint').read_text()).name
+
+
+def _test(cfg: Config, folder: Path, checkpoint: Path, metric: str) -> tuple[float, list[dict]]:
+    """The metric, and the predictions in the order of the test data set."""
+    cfg = copy.deepcopy(cfg)
+    cfg.work_dir = str(folder)
+    cfg.load_from = str(checkpoint)
+    cfg.log_level = 'WARNING'  # the training's log has told all about the machine and the config
+    dump = folder / 'predictions.pkl'
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
+    cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=str(dump))]
+    value = build_runner(cfg).test()[metric]
+    return float(value), mmengine.load(dump)
+
+
+def failures(task: Task, value: float, baseline: float, one_frame_value: float | None, min_value: float | None,
+             max_one_frame: float | None) -> list[str]:
+    """What is not as it should be, one sentence each; the arguments are those of :func:`run` and its results."""
+    floor = task.floor if min_value is None else min_value
+    ceiling = 2 * baseline if max_one_frame is None else max_one_frame
+    sentences = []
+    if not value >= floor:  # a value that is no number fails, too
+        sentences.append(f'{task.name}: {task.metric} is {value:.3f}, but should be at least {floor:.3f}')
+    if one_frame_value is not None and not one_frame_value <= ceiling:
+        sentences.append(f'{task.name}: with one frame repeated {task.metric} is {one_frame_value:.3f}, but should be '
+                        f'at most {ceiling:.3f}: single frames give the answer away')
+    return sentences
