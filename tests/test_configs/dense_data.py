@@ -51,9 +51,11 @@ def coco(folder: Path, sizes=SIZES, empty=(), invisible=(), unreadable=()) -> Pa
                 segmentation=[[x, y, x + w, y, x + w, y + h, x, y + h]],
                 keypoints=[value if point[2] else 0 for point in points for value in point],
                 num_keypoints=0 if index in invisible else KEYPOINTS))
-    person = dict(id=1, name='person', keypoints=[str(i) for i in range(KEYPOINTS)], skeleton=[])
+    from mmdet.datasets import CocoDataset
+    categories = [dict(id=index + 1, name=name) for index, name in enumerate(CocoDataset.METAINFO['classes'])]
+    categories[0].update(keypoints=[str(index) for index in range(KEYPOINTS)], skeleton=[])
     (folder / 'annotations.json').write_text(
-        json.dumps(dict(images=images, annotations=annotations, categories=[person])))
+        json.dumps(dict(images=images, annotations=annotations, categories=categories)))
     return folder
 
 
