@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,3 +21,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f'needs the shared folder of fixtures and media ({folder} is not there)')
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_default_scope():
+    """A Runner leaves its framework's scope behind, in which the next test would look up its classes."""
+    DefaultScope._instance_dict.clear()

@@ -1,7 +1,8 @@
 """Whole detectors, segmentors and pose estimators as OpenMMLab 0.x and 2.x wrote them, in today's frameworks.
 
-The names of the old heads are written down here, one by one, as the layers are called in MMDetection 2.x, MMSegmentation
-0.x and MMPose 0.x, which the authors trained with. If a layer of today had another name, a test here would say which.
+The names of the old heads are written down here, one by one, as the layers are called in MMDetection 2.x,
+MMSegmentation 0.x and MMPose 0.x, which the authors trained with. If a layer of today had another name, a test here
+would say which.
 """
 import copy
 import subprocess
