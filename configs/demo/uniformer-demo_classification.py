@@ -5,7 +5,7 @@ custom_imports = dict(imports=['mmuniformer'], allow_failed_imports=False)
 
 data_root = 'data/demo/classification'
 # Arguments of generate_shapes
-generator = dict(train=2000, val=400, seed=0, size=64)
+generator = dict(train=4000, val=400, seed=0, size=64)
 
 model = dict(
     type='ImageClassifier',
@@ -15,7 +15,11 @@ model = dict(
         out_norm='BN',
         out_indices=(3, )),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', num_classes=10, in_channels=128))
+    head=dict(
+        type='LinearClsHead',
+        num_classes=10,
+        in_channels=128,
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original')))
 data_preprocessor = dict(num_classes=10, mean=[127.5, 127.5, 127.5], std=[64., 64., 64.], to_rgb=True)
 
 train_pipeline = [
@@ -42,12 +46,12 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1, ))
 test_evaluator = val_evaluator
 
-max_epochs = 20
-base_lr = 2e-3
+max_epochs = 14
+base_lr = 3e-3
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=base_lr, weight_decay=0.05),
     paramwise_cfg=dict(flat_decay_mult=0.),
-    clip_grad=dict(max_norm=20, norm_type=2))
+    clip_grad=dict(max_norm=5, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=1, by_epoch=True, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=1e-5, begin=1, end=max_epochs, by_epoch=True, convert_to_iter_based=True)

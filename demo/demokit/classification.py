@@ -7,8 +7,10 @@ from mmengine.config import Config
 
 from mmuniformer.datasets.generated.shapes import NAMES, generate_shapes
 
-from .sheet import Cell
+from .sheet import Cell, strip
 from .task import Task
+
+PICTURES = 6  # in a row of the contact sheet
 
 
 class Classification(Task):
@@ -25,15 +27,27 @@ class Classification(Task):
         return 'chance', 100 / len(NAMES)
 
     def cells(self, cfg: Config, predictions: Sequence[dict]) -> list[Cell]:
-        """Two images of each shape and up to four more that were taken for another one."""
+        """Six images of each shape, and up to six that were taken for another one."""
         true = [int(prediction['gt_label']) for prediction in predictions]
         predicted = [int(prediction['pred_label']) for prediction in predictions]
-        chosen = [i for label in range(len(NAMES)) for i in [i for i in range(len(true)) if true[i] == label][:2]]
-        chosen += [i for i in range(len(true)) if predicted[i] != true[i] and i not in chosen][:4]
-        return [Cell(_picture(predictions[i]['img_path']), f'{NAMES[true[i]]}: {NAMES[predicted[i]]}',
-                     true[i] == predicted[i]) for i in chosen]
+        paths = [prediction['img_path'] for prediction in predictions]
+        cells = []
+        for label, name in enumerate(NAMES):
+            mine = [i for i in range(len(true)) if true[i] == label]
+            right = sum(predicted[i] == label for i in mine)
+            cells.append(Cell(_pictures([paths[i] for i in mine]), f'{name}: {right} of {len(mine)} recognised',
+                              right == len(mine)))
+        wrong = [i for i in range(len(true)) if predicted[i] != true[i]][:PICTURES]
+        if wrong:
+            taken = ', '.join(f'{NAMES[true[i]]} as {NAMES[predicted[i]]}' for i in wrong[:3])
+            cells.append(Cell(_pictures([paths[i] for i in wrong]), f'taken for another: {taken}', False))
+        return cells
 
 
-def _picture(path: str, side: int = 160) -> np.ndarray:
-    image = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+def _pictures(paths: Sequence[str], side: int = 96) -> np.ndarray:
+    """The first images side by side, grey where there are too few."""
+    pictures = np.full((PICTURES, side, side, 3), 230, np.uint8)
+    for picture, path in zip(pictures, paths):
+        image = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
+        picture[:] = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    return strip(pictures)

@@ -56,7 +56,8 @@ def draw_curve(work_dir: Path, path: Path, loss: str, metric: str, lines: Mappin
     right.plot(list(metrics), list(metrics.values()), 'o-', ms=4, color='#1f5fa8', label='held-out data')
     for (name, value), colour in zip(lines.items(), ('#1a7f37', '#777777', '#c62828')):
         right.axhline(value, ls='--', lw=1.2, color=colour, label=f'{name}: {value:.3g}')
-    right.set(xlabel='epoch', ylabel=metric, ylim=(0, 1.02))
+    top = 100 if max([*metrics.values(), *lines.values()], default=0) > 1 else 1  # in per cent, or a share
+    right.set(xlabel='epoch', ylabel=metric, ylim=(0, 1.02 * top))
     right.legend(loc='center right', fontsize=9)
     for axes in (left, right):
         axes.grid(alpha=0.3)

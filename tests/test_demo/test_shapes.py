@@ -1,11 +1,18 @@
 """The generated images: the same every time, as many of each class, and told apart by their outlines."""
 import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from mmuniformer.datasets.generated.shapes import NAMES, draw_shape, generate_shapes
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def digest(root) -> dict:
@@ -56,3 +63,18 @@ def test_shape_is_whole_and_brighter(label):
         bright = image > (np.median(border) + image.max()) / 2
         assert 0.02 < bright.mean() < 0.6
         assert cv2.connectedComponents(bright.astype(np.uint8))[0] >= 2
+
+
+def test_demo(tmp_path):
+    """The whole demo, small: it draws, learns a little, tests, and leaves its report and pictures."""
+    args = [sys.executable, str(ROOT / 'demo/train_demo.py'), '--task', 'classification', '--min-value', '0',
+            '--work-dir', str(tmp_path / 'out'), '--data-root', str(tmp_path / 'data'), '--cfg-options',
+            'generator.train=20', 'generator.val=10', 'train_dataloader.batch_size=4', 'train_cfg.max_epochs=1']
+    done = subprocess.run(args, cwd=tmp_path, text=True, capture_output=True, timeout=300,
+                          env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads((tmp_path / 'out/report.json').read_text())
+    assert (report['task'], report['metric'], report['baseline']) == ('classification', 'accuracy/top1', 10)
+    assert report['value'] in range(0, 101, 10) and report['one_frame_value'] is None
+    for name in ('learning_curve.png', 'contact_sheet.png'):
+        assert cv2.imread(str(tmp_path / 'out' / name)).std() > 10

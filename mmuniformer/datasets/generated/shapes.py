@@ -43,7 +43,7 @@ def draw_shape(rng: np.random.Generator, label: int, size: int = 64) -> np.ndarr
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
-def generate_shapes(root: str | os.PathLike, train: int = 2000, val: int = 400, seed: int = 0, size: int = 64) -> Path:
+def generate_shapes(root: str | os.PathLike, train: int = 4000, val: int = 400, seed: int = 0, size: int = 64) -> Path:
     """Write the data set: ``train/CLASS/*.png`` and ``val/CLASS/*.png``, as MMPretrain's ``CustomDataset`` reads them.
 
     An image depends on the seed, its split and its number alone, so a larger data set begins with the smaller one, and
@@ -51,7 +51,7 @@ def generate_shapes(root: str | os.PathLike, train: int = 2000, val: int = 400, 
 
     Args:
         root (str | PathLike): The folder; made if absent.
-        train (int): Images for training, a multiple of the 10 classes. Defaults to 2000.
+        train (int): Images for training, a multiple of the 10 classes. Defaults to 4000.
         val (int): Held-out images, a multiple of the 10 classes. Defaults to 400.
         seed (int): Defaults to 0.
         size (int): Side of the square images in pixels. Defaults to 64.
