@@ -1,6 +1,7 @@
 """Convolutions of channels-last maps."""
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,6 +28,11 @@ def convolve(x: Tensor,
         Map of shape ``(B, *S_out, C_out)``.
     """
     conv = F.conv3d if weight.ndim == 5 else F.conv2d
+    if _gradient_would_be_wrong(x, weight, groups):
+        with torch.autocast('cpu', enabled=False):
+            x32, bias32 = x.float(), None if bias is None else bias.float()
+            out = conv(channels_first(x32), weight.float(), bias32, stride, padding, 1, groups)
+        return channels_last(out).to(x.dtype)
     return channels_last(conv(channels_first(x), weight, bias, stride, padding, 1, groups))
 
 
@@ -45,6 +51,14 @@ def position_embed(x: Tensor, weight: Tensor, bias: Tensor | None, holds_identit
     sides = weight.shape[2:]
     embedding = convolve(x, weight, bias, (1, ) * len(sides), [side // 2 for side in sides], x.shape[-1])
     return embedding if holds_identity else x + embedding
+
+
+def _gradient_would_be_wrong(x: Tensor, weight: Tensor, groups: int) -> bool:
+    """On the CPU in half precision, PyTorch's (2.11) weight gradient of a depthwise 3-D kernel reads stray memory."""
+    if x.device.type != 'cpu' or weight.ndim != 5 or groups == 1 or not weight.requires_grad:
+        return False
+    half = x.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled('cpu')
+    return half and torch.is_grad_enabled()
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from mmuniformer.models.layers import DropPath
+from mmuniformer.models.layers.conv import depthwise
 from mmuniformer.models.layers.window import window_partition, window_unpartition
 from mmuniformer.ops import attention, pointwise
 
@@ -52,3 +53,18 @@ def test_pointwise_is_a_1x1_convolution():
     x, weight, bias = torch.rand(2, 5, 4, 3), torch.rand(6, 3, 1, 1), torch.rand(6)
     expected = torch.nn.functional.conv2d(x.movedim(-1, 1), weight, bias).movedim(1, -1)
     torch.testing.assert_close(pointwise(x, weight, bias), expected)
+
+
+def test_depthwise_gradients_in_half_precision_on_the_cpu():
+    """PyTorch's own are wrong now and then: they depend on what the memory held before."""
+    layer = depthwise(3, 64, 3)
+    x = torch.rand(2, 2, 2, 2, 64)
+    layer(x).square().sum().backward()
+    expected = layer.weight.grad.clone()
+    for _ in range(40):
+        junk = [torch.full((size, ), 3e38) for size in range(1000, 200000, 8000)]
+        del junk
+        layer.weight.grad = None
+        with torch.autocast('cpu', torch.bfloat16):
+            layer(x).float().square().sum().backward()
+        torch.testing.assert_close(layer.weight.grad, expected, rtol=0.05, atol=0.05 * expected.abs().max().item())
