@@ -67,7 +67,8 @@ def test_interrupted_and_short_of_its_aim(tmp_path):
     from demokit.curve import read_scalars
     losses, accuracies = read_scalars(tmp_path / 'out', 'loss', 'acc/top1')
     assert list(losses) == [step / 4 for step in range(1, 13)]
-    assert list(accuracies) == [1, 2, 3]
+    # The kill may have come between a checkpoint and the test after it, which is not made again.
+    assert {1, 2, 3} - set(accuracies) <= {reached} - {3}
     assert accuracies[3] == pytest.approx(report['value'])
 
 
