@@ -1,5 +1,6 @@
 """Images whose classes are ten shapes."""
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,11 +21,11 @@ class Classification(Task):
     metric = 'accuracy/top1'
     floor = 90.
 
-    def generate(self, root, **arguments) -> None:
+    def generate(self, root: Path, **arguments) -> None:
         generate_shapes(root, **arguments)
 
-    def baseline(self, cfg: Config) -> tuple[str, float]:
-        return 'chance', 100 / len(NAMES)
+    def baseline(self, cfg: Config, folder: Path) -> tuple[str, dict[str, float]]:
+        return 'chance', {self.metric: 100 / len(NAMES)}
 
     def cells(self, cfg: Config, predictions: Sequence[dict]) -> list[Cell]:
         """Six images of each shape, and up to six that were taken for another one."""

@@ -22,8 +22,8 @@ class Recognition(Task):
     def generate(self, root: Path, **arguments) -> None:
         generate_motion(root, **arguments)
 
-    def baseline(self, cfg: Config) -> tuple[str, float]:
-        return 'chance', 1 / len(MOTIONS)
+    def baseline(self, cfg: Config, folder: Path) -> tuple[str, dict[str, float]]:
+        return 'chance', {self.metric: 1 / len(MOTIONS)}
 
     def one_frame(self, cfg: Config) -> Config:
         # An interval of 0 between the frames of a clip is the same frame again and again.

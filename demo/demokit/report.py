@@ -12,7 +12,8 @@ class Report:
         task (str): Name of the demo.
         metric (str): Name of the metric, as the framework's evaluator calls it.
         value (float): Its value on held-out data.
-        baseline (float): Its value without learning, such as chance.
+        baseline (float): Its value without learning, such as chance or that of the untrained model.
+        others (dict): Further metrics by name, each ``{'value': ..., 'baseline': ...}``.
         one_frame_value (float, optional): Its value when the same model is shown one frame of each clip over and over;
             None where the inputs are no videos.
         seconds (float): Time from the first line to the last, data generation included; of an interrupted run, the
@@ -24,6 +25,7 @@ class Report:
     metric: str
     value: float
     baseline: float
+    others: dict[str, dict[str, float]]
     one_frame_value: float | None
     seconds: float
     config: str

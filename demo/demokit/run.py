@@ -2,7 +2,6 @@
 import copy
 from pathlib import Path
 
-import mmengine
 from mmengine.config import Config
 
 import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
@@ -13,6 +12,7 @@ from .curve import draw_curve
 from .report import Report
 from .sheet import draw_sheet
 from .task import ROOT, Task
+from .testing import test
 
 
 def run(task: Task, work_dir: str | None = None, data_root: str | None = None, cfg_options: dict | None = None,
@@ -38,13 +38,15 @@ def run(task: Task, work_dir: str | None = None, data_root: str | None = None, c
 
     checkpoint = _train(cfg, folder)
     print(f'testing {checkpoint}', flush=True)
-    value, predictions = _test(cfg, folder / 'test', checkpoint, task.metric)
-    baseline_name, baseline = task.baseline(cfg)
+    values, predictions = test(cfg, folder / 'test', checkpoint, task.dump)
+    value = float(values[task.metric])
+    baseline_name, baselines = task.baseline(cfg, folder / 'baseline')
+    baseline = float(baselines[task.metric])
     lines = {'at the end': value, baseline_name: baseline}
     one_frame_cfg, one_frame_value = task.one_frame(copy.deepcopy(cfg)), None
     if one_frame_cfg is not None:
         print('testing it with one frame of each clip repeated', flush=True)
-        one_frame_value, _ = _test(one_frame_cfg, folder / 'test_one_frame', checkpoint, task.metric)
+        one_frame_value = float(test(one_frame_cfg, folder / 'test_one_frame', checkpoint, task.dump)[0][task.metric])
         lines['one frame repeated'] = one_frame_value
 
     title = f'{task.name}: {task.metric} {value:.3f} on held-out data'
@@ -54,12 +56,15 @@ def run(task: Task, work_dir: str | None = None, data_root: str | None = None, c
     config = ROOT / task.config
     if config.is_relative_to(Path.cwd()):
         config = config.relative_to(Path.cwd())
-    Report(task.name, task.metric, value, baseline, one_frame_value, round(attempts.seconds(), 1), str(config),
+    others = {name: dict(value=float(values[name]), baseline=float(baselines[name])) for name in task.others}
+    Report(task.name, task.metric, value, baseline, others, one_frame_value, round(attempts.seconds(), 1), str(config),
            str(checkpoint)).write(folder / 'report.json')
 
     print(f'\n{title}, of {len(predictions)} samples')
     for name, number in list(lines.items())[1:]:
         print(f'{name:>24}: {number:.3f}')
+    for name, pair in others.items():
+        print(f'{name:>24}: {pair["value"]:.3f} ({baseline_name} {pair["baseline"]:.3f})')
     print(f'{"seconds":>24}: {attempts.seconds():.0f}')
     print(f'See learning_curve.png, contact_sheet.png and report.json in {folder}')
     return failures(task, value, baseline, one_frame_value, min_value, max_one_frame)
@@ -83,19 +88,6 @@ def _train(cfg: Config, folder: Path) -> Path:
     cfg.resume = True
     build_runner(cfg).train()
     return folder / Path((folder / 'last_checkpoint').read_text()).name
-
-
-def _test(cfg: Config, folder: Path, checkpoint: Path, metric: str) -> tuple[float, list[dict]]:
-    """The metric, and the predictions in the order of the test data set."""
-    cfg = copy.deepcopy(cfg)
-    cfg.work_dir = str(folder)
-    cfg.load_from = str(checkpoint)
-    cfg.log_level = 'WARNING'  # the training's log has told all about the machine and the config
-    dump = folder / 'predictions.pkl'
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
-    cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=str(dump))]
-    value = build_runner(cfg).test()[metric]
-    return float(value), mmengine.load(dump)
 
 
 def failures(task: Task, value: float, baseline: float, one_frame_value: float | None, min_value: float | None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from .sheet import Cell
+from .testing import test
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,21 +20,32 @@ class Task(ABC):
             data, its ``generator`` the arguments to generate them with.
         metric (str): Key of the number that counts among those that the config's evaluators return.
         floor (float): The least value of the metric with which the demo succeeds.
+        others (tuple[str]): Keys of further numbers to print and report. Defaults to none.
+        dump (str): The metric of the framework that keeps the predictions for :meth:`cells`. Defaults to
+            ``'DumpResults'``.
         loss (str): Key of the training loss in the Runner's log. Defaults to ``'loss'``.
     """
     name: str
     config: str
     metric: str
     floor: float
+    others: tuple[str, ...] = ()
+    dump = 'DumpResults'
     loss = 'loss'
 
     @abstractmethod
     def generate(self, root: Path, **arguments) -> None:
         """Write the data set into ``root``, or return at once if it is there."""
 
-    @abstractmethod
-    def baseline(self, cfg: Config) -> tuple[str, float]:
-        """Name and value of the metric that needs no learning (chance, a constant answer)."""
+    def baseline(self, cfg: Config, folder: Path) -> tuple[str, dict[str, float]]:
+        """What needs no learning: its name, and the metrics by their keys. By default the untrained model's.
+
+        Args:
+            cfg (Config): The config that was tested.
+            folder (Path): Where files of a further test may go.
+        """
+        print('testing the untrained model', flush=True)
+        return 'untrained', test(cfg, folder, None, self.dump)[0]
 
     def one_frame(self, cfg: Config) -> Config | None:
         """For videos: the config changed so that the test shows one frame of each clip over and over."""

@@ -11,7 +11,7 @@ import cv2
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYS = {'task', 'metric', 'value', 'baseline', 'one_frame_value', 'seconds', 'config', 'checkpoint'}
+KEYS = {'task', 'metric', 'value', 'baseline', 'others', 'one_frame_value', 'seconds', 'config', 'checkpoint'}
 SMALL = ('--min-value', '0', '--max-one-frame', '1', '--cfg-options', 'generator.train=16', 'generator.val=8',
          'train_dataloader.batch_size=4', 'train_cfg.max_epochs=3', 'default_hooks.logger.interval=1')
 
