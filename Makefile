@@ -2,6 +2,7 @@
 # PYTHON starts the set-up, any Python 3 will do; MMUNIFORMER_PYTHON chooses the Python 3.10 to 3.12 of the environment.
 PYTHON ?= python3
 TASK ?= recognition
+ARCH ?= uniformer
 # One test process a core, one thread a process
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
 
@@ -9,6 +10,7 @@ PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
 
 help:
 	@echo 'make demo [TASK=recognition]  train a small model on generated data and show what it learned'
+	@echo '                              (ARCH=light: a light model, for recognition)'
 	@echo 'make test                     the tests, in parallel, without the slow ones'
 	@echo 'make test-slow                the slow tests'
 	@echo 'make lint                     ruff'
@@ -18,7 +20,7 @@ setup:
 	@$(PYTHON) tools/dev/setup_env.py
 
 demo: setup
-	@.venv/bin/python demo/train_demo.py --task $(TASK)
+	@.venv/bin/python demo/train_demo.py --task $(TASK) --arch $(ARCH)
 
 test: setup
 	@$(PYTEST) -n auto --maxprocesses 8 -m 'not slow'

@@ -1,8 +1,8 @@
 """Generate data, train a small UniFormer on it, test it and show what it learned: ``make demo`` runs this.
 
 Writes ``report.json``, ``learning_curve.png`` and ``contact_sheet.png`` into ``work_dirs/demo/TASK/`` (with
-``--arch light`` ``work_dirs/demo/TASK-light/``). A run that was
-interrupted goes on from its last checkpoint when the command is given again.
+``--arch light`` ``work_dirs/demo/TASK-light/``). A run that was interrupted goes on from its last checkpoint when the
+command is given again.
 """
 import argparse
 
