@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .errors import CheckpointError
+from .form import check_form
 from .heads import as_in
 from .inflate import check_mode, inflate, inflates_to
 from .layouts import Checkpoint, sort_out
@@ -94,7 +95,8 @@ def load(model: nn.Module,
 
     Raises:
         CheckpointError: When the file can't be read, belongs to another network or another ``arch`` (the message says
-            which), or is a published file whose attention heads have another width than the model's.
+            which), is a published file whose attention heads have another width than the model's, or is folded
+            for inference where the model is not.
         ValueError: When the model has no UniFormer backbone, or for an unknown inflation.
     """
     model = getattr(model, 'module', model)  # DistributedDataParallel
@@ -109,6 +111,7 @@ def load(model: nn.Module,
     content, path = read(source)
     try:
         checkpoint = sort_out(content)
+        check_form(_is_deployed(checkpoint), 'deployed' in target)
         sizes, wanted = measure(checkpoint.backbone), measure(target)
         published = _published(os.fspath(source), path, sizes)
         _check_sizes(sizes, wanted, published)
@@ -125,6 +128,10 @@ def load(model: nn.Module,
         model.load_state_dict(heads, strict=False)
     print_log(str(report), logger='current', level=logging.INFO)
     return report
+
+
+def _is_deployed(checkpoint: Checkpoint) -> bool:
+    return any(name.rpartition('.')[2] == 'deployed' for name in (*checkpoint.backbone, *checkpoint.heads))
 
 
 def _published(source: str, path: Path, sizes: Sizes) -> Published | None:

@@ -143,9 +143,24 @@ def draw_predictions(cfg: Config, folder: str, interval: int = 1) -> None:
         hook.out_dir = folder
 
 
+def keep_checkpoints_whole(cfg: Config) -> None:
+    """Make the plain checkpoint hook of a config the one that a kill or a full disk can't spoil.
+
+    One that writes to remote storage stays, and so does that of another Runner: its strategy writes the files itself.
+
+    Args:
+        cfg: A config of MMEngine's Runner; changed in place.
+    """
+    hook = cfg.get('default_hooks', {}).get('checkpoint')
+    if hook and hook.get('type') == 'CheckpointHook' and 'runner_type' not in cfg and not any(
+            hook.get(key) for key in ('out_dir', 'backend_args', 'file_client_args')):
+        hook['type'] = 'mmuniformer.SafeCheckpointHook'
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner that ``cfg`` asks for, on whatever machine this is."""
     notes = fit_to_machine(cfg)
+    keep_checkpoints_whole(cfg)
     if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu' and not torch.distributed.is_initialized():
         # MMEngine would first choose a CUDA device, which fails where there is none.
         torch.distributed.init_process_group(backend='gloo')
@@ -161,15 +176,18 @@ def build_runner(cfg: Config) -> Runner:
 
 @contextmanager
 def one_line_errors(cfg: Config) -> Iterator[None]:
-    """Leave with one line where data or weights are missing or can't be read; other errors pass."""
+    """Leave with one line where data or weights can't be read or written, or training diverged; other errors pass."""
     from mmuniformer.datasets.transforms import ClipReadError, TokenLabelError
+    from mmuniformer.datasets.wrappers import TooManyUnreadable
+    from mmuniformer.engine.hooks import CheckpointWriteError, NonFiniteError
     try:
         yield
-    except (ClipReadError, TokenLabelError) as error:
+    except (ClipReadError, TokenLabelError, TooManyUnreadable) as error:
         # A worker process puts its traceback before the message.
         message = str(error).strip().splitlines()[-1].rpartition(f'{type(error).__name__}: ')[2]
         raise SystemExit(message) from error
-    except CheckpointError as error:  # weights to start from, in an init_cfg
+    # CheckpointError: weights to start from, in an init_cfg
+    except (CheckpointError, CheckpointWriteError, NonFiniteError) as error:
         raise SystemExit(str(error)) from error
     except FileNotFoundError as error:
         missing = [f'{path} ({key})' for key, path in data_paths(cfg) if not Path(path).exists()]

@@ -140,4 +140,5 @@ train_cfg = dict(max_epochs=2)
     assert 'So far 2 of ' in text and (tmp_path / 'run/epoch_2.pth').is_file()
 
     result = train('--cfg-options', 'train_dataloader.dataset.max_share=0.2')
-    assert result.returncode == 1 and 'more than max_share=0.2' in result.stdout + result.stderr
+    assert result.returncode == 1 and 'more than max_share=0.2' in result.stderr.splitlines()[-1]
+    assert 'Traceback' not in result.stderr

@@ -1,4 +1,6 @@
 """Folding for inference: same output, in every form of every backbone."""
+from collections import OrderedDict
+
 import pytest
 import torch
 from mmengine.runner.checkpoint import load_state_dict
@@ -114,15 +116,20 @@ def test_its_checkpoint_loads_into_a_model_built_deployed(case):
 
 
 @pytest.mark.parametrize('whole', [False, True])
-def test_wrong_form_of_checkpoint_is_named(whole):
+def test_wrong_form_of_checkpoint_is_named(whole, tmp_path):
 
     def build(**kwargs):
         backbone = _build('image', **kwargs)[0]
-        return nn.ModuleDict(dict(backbone=backbone)) if whole else backbone
+        return nn.Sequential(OrderedDict(backbone=backbone)) if whole else backbone
 
     folded, plain = build(deploy=True), build()
     before = {name: tensor.clone() for name, tensor in plain.state_dict().items()}
-    for load_state in (lambda model, state: model.load_state_dict(state, strict=False), load_state_dict):
+
+    def load_file(model, state):
+        torch.save(state, tmp_path / 'weights.pth')
+        load(model, tmp_path / 'weights.pth')
+
+    for load_state in (lambda model, state: model.load_state_dict(state, strict=False), load_state_dict, load_file):
         with pytest.raises(CheckpointError, match='checkpoint is deployed.*the model is not.*deploy=True'):
             load_state(plain, folded.state_dict())
         with pytest.raises(CheckpointError, match='model is deployed.*the checkpoint is not.*switch_to_deploy'):

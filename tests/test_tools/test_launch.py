@@ -1,5 +1,6 @@
 """What train.py and test.py do to a config before the Runner sees it, and what they say when something is missing."""
 import argparse
+import copy
 import importlib.util
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmuniformer.checkpoint import CheckpointError
 from mmuniformer.datasets.transforms import ClipReadError, TokenLabelError
+from mmuniformer.datasets.wrappers import TooManyUnreadable
 from mmuniformer.engine import launch
+from mmuniformer.engine.hooks import CheckpointWriteError, NonFiniteError
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / 'configs/recognition/uniformer'
@@ -166,6 +170,11 @@ class TestMissing:
                     launch.one_line_errors(Config()):
                 raise TokenLabelError(text)
 
+    @pytest.mark.parametrize('error', [NonFiniteError, CheckpointWriteError, CheckpointError, TooManyUnreadable])
+    def test_known_ends_of_a_run(self, error):
+        with pytest.raises(SystemExit, match='^what was wrong$'), launch.one_line_errors(Config()):
+            raise error('what was wrong')
+
     def test_paths_of_every_framework(self):
         cfg = Config(dict(
             train_dataloader=dict(dataset=dict(
@@ -202,6 +211,17 @@ class TestFitToMachine:
         monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
         cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper'), launcher='none'))
         assert launch.fit_to_machine(cfg) == [] and 'model_wrapper_cfg' not in cfg
+
+    def test_checkpoint_hook(self):
+        cfg = Config(dict(default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=3))))
+        launch.keep_checkpoints_whole(cfg)
+        assert cfg.default_hooks.checkpoint == dict(type='mmuniformer.SafeCheckpointHook', interval=3)
+        remote = dict(type='CheckpointHook', out_dir='s3://bucket')
+        for left in (dict(default_hooks=dict(checkpoint=remote)), dict(default_hooks=dict()), dict(),
+                     dict(default_hooks=dict(checkpoint=dict(type='CheckpointHook')), runner_type='FlexibleRunner')):
+            cfg = Config(copy.deepcopy(left))
+            launch.keep_checkpoints_whole(cfg)
+            assert cfg.to_dict() == left
 
     def test_with_a_gpu(self, monkeypatch):
         monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')

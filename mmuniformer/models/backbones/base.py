@@ -165,16 +165,9 @@ class BaseUniFormer(BaseModule):
 
     def _load_from_state_dict(self, state_dict: Mapping, prefix: str, *args) -> None:
         """Tell a folded checkpoint from one that is not; every way of loading comes through here."""
-        is_deployed = f'{prefix}deployed' in state_dict
-        if is_deployed != self.is_deployed and f'{prefix}blocks1.0.pos_embed.weight' in state_dict:
-            from mmuniformer.checkpoint import CheckpointError
-            if is_deployed:
-                raise CheckpointError(
-                    'the checkpoint is deployed (folded for inference) and the model is not: build the backbone with '
-                    'deploy=True (the config beside the checkpoint does), or load the checkpoint it was made from')
-            raise CheckpointError(
-                'the model is deployed (folded for inference) and the checkpoint is not: build the backbone without '
-                'deploy=True, load, and then call switch_to_deploy(); or run tools/model_converters/deploy.py')
+        if f'{prefix}blocks1.0.pos_embed.weight' in state_dict:
+            from mmuniformer.checkpoint.form import check_form
+            check_form(f'{prefix}deployed' in state_dict, self.is_deployed)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     # ------------------------------------------------------------------ training
@@ -225,13 +218,17 @@ class BaseUniFormer(BaseModule):
         x = channels_last(x)
         outputs, state = [], None
         for stage in range(self.num_stages):
-            x = getattr(self, f'patch_embed{stage + 1}')(x)
+            x = self.embed(stage, x)
             if stage == 0:
                 x = self.pos_drop(x)
             x, state = self.run_blocks(stage, x, state)
             if stage in self.out_indices:
                 outputs.append(channels_first(self._normalized(x, stage)))
         return tuple(outputs), state
+
+    def embed(self, stage: int, x: Tensor) -> Tensor:
+        """The patch embedding before a stage."""
+        return getattr(self, f'patch_embed{stage + 1}')(x)
 
     def run_blocks(self, stage: int, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """A stage's blocks on its map; ``state`` is what one stage hands to the next beside the map."""
