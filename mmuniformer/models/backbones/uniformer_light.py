@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmuniformer.registry import MODELS
 
-from ..layers import HourglassBlock, pool_score
+from ..layers import HourglassBlock, exact, pool_score
 from .base import LOCAL_STAGES, STAGES, BaseUniFormer
 
 
@@ -60,9 +60,14 @@ class BaseUniFormerLight(BaseUniFormer):
     def _local_layer_scale(self) -> float | None:
         return self.arch.layer_scale
 
+    def embed(self, stage: int, x: Tensor) -> Tensor:
+        # The map of stage 3 is a sum of all its blocks', which float16 may not hold.
+        return exact(self.patch_embed4, x) if stage > LOCAL_STAGES else super().embed(stage, x)
+
     def run_blocks(self, stage: int, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if stage < LOCAL_STAGES:
             return super().run_blocks(stage, x, state)
+        x = x.to(self.cls_token.dtype)  # another one under autocast only
         cls_token, score = self.start_tokens(stage, x, state)
         for index, block in enumerate(getattr(self, f'blocks{stage + 1}')):
             x, cls_token, score = self.run_block(stage, index, block, x, cls_token, score)
@@ -73,7 +78,7 @@ class BaseUniFormerLight(BaseUniFormer):
         if stage == LOCAL_STAGES:
             return self.cls_token.expand(x.shape[0], -1, -1), None
         cls_token, score, shape = state
-        return self.cls_upsample(cls_token), pool_score(score, shape, self._pool)
+        return exact(self.cls_upsample, cls_token), pool_score(score, shape, self._pool)
 
     def _pool(self, score: Tensor) -> Tensor:
         """Mean over the 2x2 patches that the next embedding joins."""

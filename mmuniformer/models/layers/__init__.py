@@ -7,8 +7,9 @@ from .embed import ConvPatchEmbed, PatchEmbed
 from .ffn import FeedForward
 from .hourglass import HourglassBlock, pool_score
 from .norm import LAYER_NORM_EPS, batch_norm
+from .precision import exact
 
 __all__ = [
     'Attention', 'ConvPatchEmbed', 'DividedBlock', 'DropPath', 'FeedForward', 'GlobalBlock', 'HourglassBlock',
-    'LAYER_NORM_EPS', 'LocalBlock', 'PatchEmbed', 'batch_norm', 'checkpointed', 'pool_score'
+    'LAYER_NORM_EPS', 'LocalBlock', 'PatchEmbed', 'batch_norm', 'checkpointed', 'exact', 'pool_score'
 ]

@@ -8,6 +8,7 @@ from torch import Tensor
 from .attention import ClassAttention
 from .block import GlobalBlock
 from .layer_scale import gamma, scaled
+from .precision import exact
 
 
 class HourglassBlock(GlobalBlock):
@@ -17,6 +18,9 @@ class HourglassBlock(GlobalBlock):
     of the highest scores are kept; the others, weighted by score, are shrunk to one representative token. Attention and
     feed-forward network see only these. The others then receive what the representative token received, and every
     token returns to its place.
+
+    Under autocast only attention and feed-forward network, which see normalised tokens, are in half precision: the map,
+    the class token, the scores, and what is computed from them directly stay in the precision of the parameters.
 
     Args:
         ndim: 2 for images, 3 for videos.
@@ -64,7 +68,7 @@ class HourglassBlock(GlobalBlock):
         Returns:
             The map, the class token and the score after this block, shapes unchanged.
         """
-        x = self.pos_embed(x)
+        x = exact(self.pos_embed, x)
         tokens = x.flatten(1, -2)
         if self.keep_ratio == 1:
             updated, score, _ = self._update(torch.cat([cls_token, tokens], 1))
@@ -92,8 +96,8 @@ class HourglassBlock(GlobalBlock):
         second = scaled(self, 'gamma_2', fed)
         tokens = tokens + self.drop_path(second)
         if self.scale_recovery:
-            return tokens, attended, self.gamma_3 * (related[:, -1:] + fed[:, -1:])
-        return tokens, attended, first[:, -1:] + second[:, -1:]
+            return tokens, attended, self.gamma_3 * (related[:, -1:].to(tokens.dtype) + fed[:, -1:])
+        return tokens, attended, first[:, -1:].to(tokens.dtype) + second[:, -1:]
 
 
 def _gather(tokens: Tensor, indices: Tensor) -> Tensor:
@@ -101,8 +105,8 @@ def _gather(tokens: Tensor, indices: Tensor) -> Tensor:
 
 
 def _weighted_mean(tokens: Tensor, score: Tensor) -> Tensor:
-    """``(B, M, C)`` to ``(B, 1, C)``; the weights are normalised in float32, where their sum does not vanish."""
-    weight = score / score.sum(1, keepdim=True).clamp_min(torch.finfo(score.dtype).tiny)
+    """``(B, M, C)`` to ``(B, 1, C)``; the weights are normalised in float32, where their sum seldom vanishes."""
+    weight = score / _nonzero(score.sum(1, keepdim=True))
     return (weight[..., None] * tokens).sum(1, keepdim=True).to(tokens.dtype)
 
 
@@ -118,5 +122,10 @@ def pool_score(score: Tensor, shape: tuple[int, ...], pool: Callable[[Tensor], T
         Tensor of shape ``(B, N / patch)``.
     """
     pooled = pool(score.view(shape)[:, None]).flatten(1)
-    scale = score.sum(1, keepdim=True) / pooled.sum(1, keepdim=True).clamp_min(torch.finfo(score.dtype).tiny)
-    return pooled * scale
+    return pooled * (score.sum(1, keepdim=True) / _nonzero(pooled.sum(1, keepdim=True)))
+
+
+def _nonzero(total: Tensor) -> Tensor:
+    """A sum of scores to divide by. It is zero where the class token attends to itself alone; the bound is the root of
+    the smallest number, so that the gradient of the quotient is finite, too."""
+    return total.clamp_min(torch.finfo(total.dtype).tiny**0.5)
