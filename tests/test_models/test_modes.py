@@ -6,6 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 
 TINY = dict(depths=[1, 2, 4, 1], embed_dims=[16, 32, 48, 64], head_dim=16)
+LIGHT = dict(TINY, mlp_ratio=3, conv_stem=True)
 CASES = {
     'image': (UniFormer, {}, (2, 3, 64, 96)),
     'image, hybrid': (UniFormer, dict(attention='hybrid', window_size=3), (2, 3, 64, 96)),
@@ -13,8 +14,8 @@ CASES = {
     'image, layer scale, BN': (UniFormer, dict(arch=dict(TINY, layer_scale=0.1), out_norm='BN'), (2, 3, 64, 96)),
     'video': (UniFormer3D, {}, (2, 3, 4, 64, 64)),
     'video, divided': (UniFormer3D, dict(attention='divided'), (2, 3, 4, 64, 64)),
-    'light image': (UniFormerLight, {}, (2, 3, 64, 96)),
-    'light video': (UniFormerLight3D, {}, (2, 3, 4, 64, 64)),
+    'light image': (UniFormerLight, dict(arch=dict(LIGHT, layer_scale=0.1), out_cls_token=True), (2, 3, 64, 96)),
+    'light video': (UniFormerLight3D, dict(arch=LIGHT), (2, 3, 4, 64, 64)),
 }
 
 
