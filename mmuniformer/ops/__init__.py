@@ -1,6 +1,7 @@
 """The arithmetic whose fastest form depends on device, dtype and size: one function each, on channels-last tensors."""
 from .attention import attention
-from .convolution import convolve, pointwise, position_embed
+from .convolution import convolve, pointwise
+from .depthwise import depthwise_convolve
 from .layout import channels_first, channels_last
 
-__all__ = ['attention', 'channels_first', 'channels_last', 'convolve', 'pointwise', 'position_embed']
+__all__ = ['attention', 'channels_first', 'channels_last', 'convolve', 'depthwise_convolve', 'pointwise']

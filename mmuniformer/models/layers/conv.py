@@ -1,14 +1,14 @@
 """Convolutions with PyTorch's parameters that read and write channels-last maps ``(B, *S, C)``."""
 from torch import Tensor, nn
 
-from mmuniformer.ops import convolve, pointwise, position_embed
+from mmuniformer.ops import convolve, depthwise_convolve, pointwise
 
 
 class _Convolution:
     """Mixed into ``nn.Conv2d`` / ``nn.Conv3d``: same arguments, parameters and initial values, other layout."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.weight, self.bias, self.stride, self.padding, self.groups)
+        return convolve(x, self.weight, self.bias, self.stride, self.padding)
 
 
 class Conv2d(_Convolution, nn.Conv2d):
@@ -19,13 +19,27 @@ class Conv3d(_Convolution, nn.Conv3d):
     """A convolution of maps ``(B, T, H, W, C)``."""
 
 
+class _Depthwise:
+
+    def forward(self, x: Tensor) -> Tensor:
+        return depthwise_convolve(x, self.weight, self.bias)
+
+
+class _Depthwise2d(_Depthwise, nn.Conv2d):
+    pass
+
+
+class _Depthwise3d(_Depthwise, nn.Conv3d):
+    pass
+
+
 class _PositionEmbed:
     """Mixed into a depthwise convolution: adds to a map what the convolution makes of it (arXiv 2201.09450, Eq. 1)."""
     #: Whether the kernel's centre already holds the identity, see :mod:`mmuniformer.models.deploy`.
     holds_identity = False
 
     def forward(self, x: Tensor) -> Tensor:
-        return position_embed(x, self.weight, self.bias, self.holds_identity)
+        return depthwise_convolve(x, self.weight, self.bias, add_input=not self.holds_identity)
 
 
 class _PositionEmbed2d(_PositionEmbed, nn.Conv2d):
@@ -51,13 +65,14 @@ class _Pointwise3d(_Pointwise, nn.Conv3d):
 
 
 def conv(ndim: int, *args, **kwargs) -> nn.Module:
-    """A convolution over ``ndim`` (2 or 3) dimensions, with the arguments of ``nn.Conv2d``."""
+    """A convolution over ``ndim`` (2 or 3) dimensions, with the arguments of ``nn.Conv2d`` up to the padding."""
     return (Conv2d if ndim == 2 else Conv3d)(*args, **kwargs)
 
 
 def depthwise(ndim: int, dim: int, kernel_size: int) -> nn.Module:
     """A convolution of each of ``dim`` channels by itself that keeps the size of the map (zeros around it)."""
-    return conv(ndim, dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+    return (_Depthwise2d if ndim == 2 else _Depthwise3d)(
+        dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
 
 
 def position_embedding(ndim: int, dim: int) -> nn.Module:
