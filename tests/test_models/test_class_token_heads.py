@@ -70,6 +70,32 @@ def test_official_models(shared, tmp_path, name, through):
     assert all(torch.equal(content[key], state[key]) for key in state)
 
 
+@pytest.mark.parametrize('name', ['light_image_cls', 'light_video'])
+def test_fine_tuning_at_another_class_count_and_size(shared, tmp_path, name):
+    """From an official model with both classifiers: the backbone is kept, the classifiers start anew, all trains."""
+    data = torch.load(shared / f'parity/{name}.pt', weights_only=True)
+    state = data['state_dict']
+    torch.save({'model': state}, tmp_path / 'official.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'official.pth'))
+    tests, build = (TestImages, image_classifier) if name in IMAGE else (TestVideos, recognizer)
+    assert data['meta']['num_classes'] != 6
+    model = build(_arch(data['meta']), 6, init_cfg=init_cfg)
+    model.init_weights()
+    kept = model.backbone.state_dict()
+    assert {'cls_token', 'cls_upsample.weight', 'norm_cls.weight', 'blocks4.0.attn.qkv.weight'} <= set(kept)
+    assert all(torch.equal(kept[key], state[key]) for key in kept)
+    inputs = torch.randn(4, 3, 96, 160) if name in IMAGE else torch.randn(4, 1, 3, 6, 96, 160)
+    assert inputs.shape[-2:] != data['input'].shape[-2:]
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    before = {key: parameter.detach().clone() for key, parameter in model.named_parameters()}
+    losses = model.loss(inputs, tests().batch()[1])
+    sum(loss for key, loss in losses.items() if 'loss' in key).backward()
+    optimizer.step()
+    still = [key for key, parameter in model.named_parameters() if torch.equal(parameter, before[key])]
+    assert all(key.endswith('proj.0.bias') or key.endswith('proj.3.bias') for key in still)  # a BatchNorm takes them out
+    assert all(parameter.grad is not None and parameter.isfinite().all() for parameter in model.parameters())
+
+
 def smooth_loss(logits, target):
     return -((target * 0.9 + 0.1 / target.shape[1]) * logits.log_softmax(1)).sum(1).mean()
 
