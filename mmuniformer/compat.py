@@ -42,7 +42,9 @@ def apply() -> None:
     _allow_checkpoint_contents()
     _supply_missing_drn()
     _mend_hue()
+    _after_import('mmengine._strategy.fsdp', _mend_fsdp)
     _after_import('mmaction.datasets.transforms.processing', _mend_color_jitter)
+    _after_import('mmaction.models.heads.base', _mend_bfloat16_scores)
     _after_import('mmpose.visualization.opencv_backend_visualizer', _mend_circles)
 
 
@@ -91,9 +93,25 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _know_our_configs() -> None:
-    """Let ``_base_ = 'mmuniformer::...'`` work: MMEngine keeps a closed table of the packages it loads configs of."""
+    """Let ``_base_ = 'mmuniformer::...'`` work: MMEngine keeps a closed table of the packages it loads configs of.
+
+    It also looks up all types of such a base in the package's own registry. Ours holds backbones, whose configs
+    name types of the frameworks: they are looked up where ``default_scope`` says, as in a base given by its path.
+    """
+    from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE
     MODULE2PACKAGE.setdefault('mmuniformer', 'mmuniformer')
+    if getattr(Config._get_cfg_path, 'by', None) == 'mmuniformer':
+        return
+    get_cfg_path = Config._get_cfg_path
+
+    @functools.wraps(get_cfg_path)
+    def without_our_scope(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        path, scope = get_cfg_path(cfg_path, filename)
+        return path, None if scope == 'mmuniformer' else scope
+
+    without_our_scope.by = 'mmuniformer'
+    Config._get_cfg_path = staticmethod(without_our_scope)
 
 
 # ---- MMEngine <= 0.10.7: pkg_resources -----------------------------------------------------------------------------
@@ -176,6 +194,46 @@ def _history_method(owner: object, name: str) -> object:
                           'It may have been made to run code, and was not loaded.')
 
 
+# ---- MMEngine <= 0.10.7: FSDPStrategy --------------------------------------------------------------------------------
+
+
+def _mend_fsdp(module: ModuleType) -> None:
+    """Let MMEngine's ``FSDPStrategy`` train as one process would, and resume.
+
+    Three things are wrong up to 0.10.7. It groups the parameters for the optimiser after sharding, when each is a flat
+    piece of itself under another name: with ``flat_decay_mult`` nothing decays, and ``custom_keys`` that name blocks
+    match nothing. It clips by the norm of each process' own piece of the gradient. It passes the arguments of
+    ``optim_state_dict_to_load`` in the order that PyTorch gave up with 2.1 (pytorch/pytorch#123952), so no run resumes.
+    """
+    import mmengine
+    strategy, FSDP = module.FSDPStrategy, module.FSDP
+    build = strategy.build_optim_wrapper
+    if _release(mmengine.__version__) > (0, 10, 7) or hasattr(build, '__wrapped__'):
+        return
+
+    @functools.wraps(build)
+    def build_optim_wrapper(self, optim_wrapper, model=None):
+        if not isinstance(optim_wrapper, dict):  # built before sharding
+            return build(self, optim_wrapper, model)
+        from mmuniformer.engine.sharding import unsharded
+        with unsharded(model):
+            wrapper = build(self, optim_wrapper, model)
+        if getattr(wrapper, 'clip_grad_kwargs', None) and wrapper.grad_name == 'grad_norm':
+            wrapper.clip_func = lambda parameters, **kwargs: model.clip_grad_norm_(**kwargs)
+        return wrapper
+
+    class NamedArguments(FSDP):
+
+        @staticmethod
+        def optim_state_dict_to_load(state: dict, model, optimizer) -> dict:
+            found = FSDP.optim_state_dict_to_load(optim_state_dict=state, model=model, optim=optimizer)
+            # The scaler's and MMEngine's own part are no business of PyTorch's.
+            return {**{key: value for key, value in state.items() if key not in ('state', 'param_groups')}, **found}
+
+    strategy.build_optim_wrapper = build_optim_wrapper
+    module.FSDP = NamedArguments
+
+
 # ---- MMAction2 1.2.0: a folder missing from its wheel ----------------------------------------------------------------
 
 
@@ -219,6 +277,31 @@ def _supply_missing_drn() -> None:
     """
     if not any(isinstance(finder, _DRNFinder) for finder in sys.meta_path):
         sys.meta_path.append(_DRNFinder())
+
+
+# ---- MMAction2 <= 1.2.0: bfloat16 --------------------------------------------------------------------------------------
+
+
+def _mend_bfloat16_scores(module: ModuleType) -> None:
+    """Let MMAction2's heads train and test in bfloat16: they hand the scores to numpy, which has no such type."""
+    import mmaction
+    import torch
+    if _release(mmaction.__version__) > (1, 2, 0):
+        return
+
+    def in_float(original: Callable) -> Callable:
+
+        @functools.wraps(original)
+        def by_feat(self, cls_scores, *args, **kwargs):
+            is_half = isinstance(cls_scores, torch.Tensor) and cls_scores.dtype == torch.bfloat16
+            return original(self, cls_scores.float() if is_half else cls_scores, *args, **kwargs)
+
+        return by_feat
+
+    for name in ('loss_by_feat', 'predict_by_feat'):
+        original = getattr(module.BaseHead, name)
+        if not hasattr(original, '__wrapped__'):
+            setattr(module.BaseHead, name, in_float(original))
 
 
 # ---- numpy >= 2: numbers that no longer fit --------------------------------------------------------------------------

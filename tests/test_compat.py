@@ -335,3 +335,15 @@ def test_config_table_knows_mmuniformer(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = 'mmuniformer::_base_/no_such_config.py'")
     with pytest.raises(FileNotFoundError, match='no_such_config'):
         Config.fromfile(tmp_path / 'mine.py')
+
+
+def test_types_in_a_base_of_ours_are_the_frameworks(tmp_path):
+    """MMEngine would look for ``ImageClassifier`` among the backbones here."""
+    base = 'mmuniformer::classification/uniformer/uniformer-small_8xb128_in1k.py'
+    (tmp_path / 'mine.py').write_text(f'_base_ = {base!r}\nmodel = dict(head=dict(num_classes=3))')
+    code = ('import sys, mmuniformer\n'
+            'from mmengine import Config, MODELS, init_default_scope\n'
+            'cfg = Config.fromfile(sys.argv[1])\n'
+            'init_default_scope(cfg.default_scope)\n'
+            'print(type(MODELS.build(cfg.model)).__module__)')
+    assert 'mmpretrain.models.classifiers.image' in _python(code, tmp_path / 'mine.py')

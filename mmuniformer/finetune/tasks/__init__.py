@@ -1,0 +1,1 @@
+"""One module a task, imported when it is asked for; each names its class ``TASK``."""
