@@ -8,6 +8,6 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='mmuniformer.UniFormerLight3D',
-        arch=dict(depths=[1, 1, 3, 2], embed_dims=[16, 32, 64, 128], head_dim=32, mlp_ratio=3, conv_stem=True),
+        arch=dict(depths=[1, 1, 3, 2], embed_dims=[16, 32, 64, 128], head_dim=32, mlp_ratio=3),
         out_cls_token=True),
     cls_head=dict(type='mmuniformer.ClassTokenI3DHead'))
