@@ -98,3 +98,28 @@ def test_both_heads_there_and_back(cls, names):
     assert set(names) <= set(converted.content['state_dict'])
     back = to_official(converted.content)
     assert same(back.content.get('model', back.content), state) and not back.left_out
+
+
+def test_dense_tasks(save):
+    """The authors' detectors and segmentors: names of today, the whole of it back and forth, the backbone alone."""
+    dense = dict(out_norm='LN', out_indices=(0, 1, 2, 3))
+    state = weights(light(**dense), 'backbone.', neck__lateral_convs__0__conv__weight=torch.randn(4, 8, 1, 1),
+                    roi_head__bbox_head__fc_cls__weight=torch.randn(81, 4))
+    content = {'meta': {'CLASSES': ('cat', 'dog')}, 'state_dict': state}
+    for converted in (to_mm(content), to_official(content)):
+        assert same(converted.content['state_dict'], state) and not converted.left_out
+    model = light(**dense)
+    report = load(model, save(content))
+    assert not report.missing and not report.unexpected
+    assert same({f'backbone.{name}': tensor for name, tensor in model.state_dict().items()},
+                {name: tensor for name, tensor in state.items() if name.startswith('backbone.')})
+
+
+def test_classifier_into_dense_tasks(save):
+    """What the recipes of detection and segmentation start from; only the maps' own norms are new."""
+    state = official(light())
+    model = light(out_norm='LN', out_indices=(0, 1, 2, 3))
+    report = load(model, save({'model': state}))
+    assert set(report.missing) == {f'norm{stage}.{part}' for stage in range(1, 5) for part in ('weight', 'bias')}
+    assert same({name: tensor for name, tensor in model.state_dict().items() if name not in report.missing},
+                {name: state[name] for name in model.state_dict() if name not in report.missing})
