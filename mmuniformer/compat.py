@@ -279,7 +279,7 @@ def _supply_missing_drn() -> None:
         sys.meta_path.append(_DRNFinder())
 
 
-# ---- MMAction2 <= 1.2.0: bfloat16 --------------------------------------------------------------------------------------
+# ---- MMAction2 <= 1.2.0: bfloat16 ------------------------------------------------------------------------------------
 
 
 def _mend_bfloat16_scores(module: ModuleType) -> None:

@@ -1,4 +1,4 @@
 """Around MMEngine's Runner: hooks, rules for optimisers, and what the command-line tools need."""
-from . import hooks
+from . import hooks, sharding
 
-__all__ = ['hooks']
+__all__ = ['hooks', 'sharding']

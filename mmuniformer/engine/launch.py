@@ -85,11 +85,50 @@ def fit_to_machine(cfg: Config) -> list[str]:
         # As the Runner does by default, but it would name a CUDA device.
         wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
                        find_unused_parameters=cfg.get('find_unused_parameters', False))
-        cfg['model_wrapper_cfg'] = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
+        if _is_sharded(cfg):
+            _shard_on_cpu(cfg['strategy'])
+        elif 'runner_type' in cfg:
+            strategy = {'type': 'DDPStrategy', **(cfg.get('strategy') or {})}
+            cfg['strategy'] = {**strategy, 'model_wrapper': {
+                **wrapper, **(strategy.get('model_wrapper') or {}), 'device_ids': None}}
+        else:
+            cfg['model_wrapper_cfg'] = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
         notes.append('No accelerator: processes talk through gloo.')
         if _replace_type(cfg.get('model'), 'SyncBN', 'BN'):
             notes.append('No accelerator: BatchNorms are not synchronised (BN instead of SyncBN).')
     return notes
+
+
+def _is_sharded(cfg: Config) -> bool:
+    return (cfg.get('strategy') or {}).get('type') == 'FSDPStrategy'
+
+
+def _shard_on_cpu(strategy: dict) -> None:
+    strategy['model_wrapper'] = {**(strategy.get('model_wrapper') or {}), 'device_id': 'cpu'}
+    if strategy.get('state_dict_cfg') == 'full':
+        # MMEngine's short form also moves whole tensors to the CPU; PyTorch frees those that are there and reads on.
+        strategy['state_dict_cfg'] = dict(
+            state_dict_type='FULL_STATE_DICT',
+            state_dict_config=dict(type='FullStateDictConfig', rank0_only=True),
+            optim_state_dict_config=dict(type='FullOptimStateDictConfig', rank0_only=True))
+
+
+def shard_among_several(cfg: Config) -> list[str]:
+    """Take FSDP out of a config that runs in one process, which has nobody to share with.
+
+    So one config trains sharded and tests in one process.
+
+    Args:
+        cfg: A config of MMEngine's FlexibleRunner with ``launcher`` set; changed in place.
+
+    Returns:
+        One line for the log for each change.
+    """
+    if not _is_sharded(cfg) or cfg.get('launcher', 'none') != 'none':
+        return []
+    cfg.pop('strategy')
+    cfg.pop('runner_type')
+    return ['One process: the model is not sharded (Runner instead of FSDPStrategy). Start several with dist_train.sh.']
 
 
 def _replace_type(part: Any, old: str, new: str) -> int:
@@ -159,7 +198,7 @@ def keep_checkpoints_whole(cfg: Config) -> None:
 
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner that ``cfg`` asks for, on whatever machine this is."""
-    notes = fit_to_machine(cfg)
+    notes = shard_among_several(cfg) + fit_to_machine(cfg)
     keep_checkpoints_whole(cfg)
     if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu' and not torch.distributed.is_initialized():
         # MMEngine would first choose a CUDA device, which fails where there is none.

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mmuniformer.registry import HOOKS
 
+from ..sharding import unsharded
 from .non_finite_search import Source, find_source, is_finite, on_any_process
 from .storage import write_whole
 
@@ -90,6 +91,9 @@ class NonFiniteHook(Hook):
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, OptimWrapper):
             raise TypeError(f'NonFiniteHook needs one OptimWrapper, got {type(wrapper).__name__}')
+        if self.action == 'rollback' and not isinstance(runner, Runner):
+            raise TypeError(f"action='rollback' needs MMEngine's Runner, got {type(runner).__name__}: take 'skip' or "
+                            "'stop'")
         self._wrapper = wrapper
         self._update_params, self._step = wrapper.update_params, wrapper.step
         wrapper.update_params, wrapper.step = self._checked_update_params, self._checked_step
@@ -183,7 +187,7 @@ class NonFiniteHook(Hook):
                 found = model._run_forward(data, mode='loss')
             return model.parse_losses(found)
 
-        with _states_kept(before['rng']), _buffers_kept(model):
+        with _states_kept(before['rng']), _buffers_kept(model), unsharded(runner.model):
             return find_source(model, losses)
 
     def _save(self, runner: Runner, before: dict, source: Source) -> Path | None:
