@@ -1,0 +1,159 @@
+"""From a COCO json to a detector, with masks and without, and what is wrong with boxes and files."""
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from mmuniformer.finetune import FinetuneError
+from mmuniformer.finetune.tasks.detection import match
+
+from .conftest import pictures, run, snippet
+
+#: Heads as small as the network.
+HEADS = {
+    'model.neck.out_channels': 16, 'model.rpn_head': dict(in_channels=16, feat_channels=16),
+    'model.train_cfg.rpn_proposal.max_per_img': 50, 'model.test_cfg.rpn.max_per_img': 50,
+    'model.train_cfg.rcnn.sampler.num': 32, 'model.roi_head.bbox_roi_extractor.out_channels': 16,
+    'model.roi_head.bbox_head.in_channels': 16, 'model.roi_head.bbox_head.fc_out_channels': 32}
+MASK_HEADS = {**HEADS, 'model.roi_head.mask_roi_extractor.out_channels': 16,
+              'model.roi_head.mask_head.in_channels': 16, 'model.roi_head.mask_head.conv_out_channels': 16}
+
+
+def draw_coco(root: Path, count: int = 10, masks: bool = True) -> Path:
+    """``root/images/N.png`` of two rectangles each, one of each class, and ``root/all.json``."""
+    (root / 'images').mkdir(parents=True)
+    content = dict(images=[], annotations=[],
+                   categories=[dict(id=3, name='red thing'), dict(id=7, name='blue'), dict(id=9, name='unseen')])
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        image = np.full((60, 80, 3), 90, np.uint8)
+        for category, left in ((3, 0), (7, 40)):
+            x, y = int(left + rng.integers(2, 10)), int(rng.integers(2, 20))
+            w, h = rng.integers(15, 25, 2).tolist()
+            image[y:y + h, x:x + w] = (30, 30, 220) if category == 3 else (220, 30, 30)
+            annotation = dict(id=len(content['annotations']), image_id=number, category_id=category, bbox=[x, y, w, h],
+                              area=w * h, iscrowd=0)
+            if masks:
+                annotation['segmentation'] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+            content['annotations'].append(annotation)
+        cv2.imwrite(str(root / f'images/{number}.png'), image)
+        content['images'].append(dict(id=number, file_name=f'{number}.png', height=60, width=80))
+    (root / 'all.json').write_text(json.dumps(content))
+    return root
+
+
+def change(root: Path, edit) -> Path:
+    """Edit the json of a folder."""
+    content = json.loads((root / 'all.json').read_text())
+    edit(content)
+    (root / 'all.json').write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture(scope='module')
+def coco(tmp_path_factory):
+    return draw_coco(tmp_path_factory.mktemp('coco') / 'data')
+
+
+def test_masks(coco, tmp_path):
+    report = run('detection', coco, tmp_path / 'out', epochs=1, size=64, batch_size=2, cfg_options=MASK_HEADS)
+    cfg = Config.fromfile(tmp_path / 'out/config.py')
+    assert cfg.model.type == 'MaskRCNN' and cfg.model.roi_head.mask_head.num_classes == 2
+    text = report.read_text()
+    for line in ('coco/bbox_mAP', 'coco/segm_mAP', '| red thing | 2 |', '| blue | 2 |', 'classes without an object'):
+        assert line in text
+    assert 'mistakes.png' in pictures(report)  # an untrained detector misses what is there
+    train, val = (json.loads((tmp_path / f'out/data/{name}.json').read_text()) for name in ('train', 'val'))
+    names = [{Path(image['file_name']).name for image in part['images']} for part in (train, val)]
+    assert len(names[0]) == 8 and len(names[1]) == 2 and not names[0] & names[1]
+    scope = {}
+    exec(snippet(report, {'image.jpg': str(coco / 'images/0.png'), "'found'": repr(str(tmp_path / 'found'))}), scope)
+    assert set(scope['result']) >= {'labels', 'scores', 'bboxes'} and (tmp_path / 'found/vis/0.png').is_file()
+
+
+def test_boxes_alone(tmp_path):
+    data = draw_coco(tmp_path / 'data', count=5, masks=False)
+    val = draw_coco(tmp_path / 'val', count=2)
+    report = run('detection', data, tmp_path / 'out', val=val, epochs=1, size=64, batch_size=2,
+                 cfg_options=HEADS)
+    cfg = Config.fromfile(tmp_path / 'out/config.py')
+    assert cfg.model.type == 'FasterRCNN' and cfg.model.roi_head.mask_head is None
+    assert 'segm' not in report.read_text() and 'box AP' in report.read_text()
+
+
+def test_faults(coco, tmp_path, capsys):
+    shutil.copytree(coco, tmp_path / 'data')
+    (tmp_path / 'data/images/0.png').unlink()
+    (tmp_path / 'data/images/1.png').write_bytes(b'no image')
+
+    def edit(content):
+        content['images'][2]['width'] = 81
+        boxes = content['annotations']
+        boxes[6]['bbox'], boxes[7]['bbox'] = [90, 5, 10, 10], [5, 5, 0, 10]
+        boxes[8]['bbox'], boxes[9]['category_id'], boxes[10]['image_id'] = [70, 5, 30, 10], 4, 99
+        del boxes[11]['bbox']
+
+    change(tmp_path / 'data', edit)
+    with pytest.raises(FinetuneError, match='BAD above'):
+        run('detection', tmp_path / 'data', tmp_path / 'out')
+    table = capsys.readouterr().out
+    for fault in ('images that are not there', 'images that can not be read',
+                  'images of another size than the json says', 'boxes outside the image',
+                  'boxes without width or height', 'annotations without a box',
+                  'annotations of categories that the json does not have',
+                  'annotations of images that the json does not have', 'note  boxes that reach over the border'):
+        assert fault in table, fault
+    run('detection', tmp_path / 'data', tmp_path / 'out', skip_bad=True, prepare=True, batch_size=2)
+    parts = [json.loads((tmp_path / f'out/data/{name}.json').read_text()) for name in ('train', 'val')]
+    assert sum(len(part['images']) for part in parts) == 7
+    # of 14 objects in them five are bad
+    assert sum(len(part['annotations']) for part in parts) == 9
+
+
+class TestBadInput:
+
+    def check(self, message, data, out, **options):
+        with pytest.raises(FinetuneError, match=message) as caught:
+            run('detection', data, out, **options)
+        assert '\n' not in str(caught.value)
+
+    @pytest.mark.parametrize('content, message', [
+        ('[{"image_id": 1, "score": 0.5}]', 'is a list, as files of detections are'),
+        ('{"version": "5.0", "shapes": []}', 'json of another kind.*it has version, shapes'),
+        ('{"images": [], "annotations": [], "categories": []}', 'has no images'),
+        ('{"images": [1}', 'is no json'),
+    ])
+    def test_json(self, tmp_path, content, message):
+        (tmp_path / 'file.json').write_text(content)
+        self.check(message, tmp_path / 'file.json', tmp_path / 'out')
+
+    def test_files(self, coco, tmp_path):
+        self.check('holds no .json file', coco / 'images', tmp_path / 'out')
+        shutil.copy(coco / 'all.json', tmp_path / 'all.json')
+        self.check('name their folder by --images', tmp_path / 'all.json', tmp_path / 'out')
+        run('detection', tmp_path / 'all.json', tmp_path / 'out', images=coco / 'images', prepare=True, batch_size=2)
+        shutil.copy(coco / 'all.json', tmp_path / 'more.json')
+        self.check('holds 2 json files .all.json, more.json.: give one as --data', tmp_path, tmp_path / 'out2')
+
+    def test_no_annotation(self, coco, tmp_path):
+        shutil.copytree(coco, tmp_path / 'data')
+        change(tmp_path / 'data', lambda content: content.update(annotations=[]))
+        self.check('has no annotations', tmp_path / 'data', tmp_path / 'out')
+
+
+def test_match():
+    boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10.]])
+    found = np.array([[1, 0, 11, 10], [20, 0, 30, 10], [0, 0, 10, 10], [80, 0, 90, 10.]])
+    missed, false = match(boxes, np.array([0, 0, 1]), found, np.array([0, 1, 0, 0]))
+    assert missed.tolist() == [1, 2] and false.tolist() == [0, 1, 3]
+    assert [part.tolist() for part in match(boxes[:0], np.zeros(0, int), found[:1], np.zeros(1, int))] == [[], [0]]
+
+
+def test_real_photographs(shared, tmp_path):
+    report = run('detection', shared / 'data/coco/instances_keypoints.json', tmp_path / 'out', epochs=1, size=64,
+                 batch_size=1, val_share=0.5, cfg_options=MASK_HEADS)
+    assert '| person |' in report.read_text() and 'coco/segm_mAP' in report.read_text()
