@@ -54,23 +54,31 @@ def paint(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarra
     return colours[0] * (1 - weight) + colours[1] * weight
 
 
-def colours(rng: np.random.Generator, contrast: float = 0.45, apart: float = 70, brighter: bool = False) -> np.ndarray:
-    """Draw the colours of a background and of a shape on it.
+def colours(rng: np.random.Generator, contrast: float = 0.45, apart: float = 70, brighter: bool = False,
+            shapes: int = 1) -> np.ndarray:
+    """Draw the colours of a background and of shapes on it.
 
     Args:
         rng (np.random.Generator): Source of all that is random.
         contrast (float): How far the two colours of a pattern are apart, as a share of two random colours' distance.
             Defaults to 0.45.
-        apart (float): How many of 255 grey levels shape and background differ by at least, in the channel where they
-            differ most; with ``brighter`` in the mean of the channels. Defaults to 70.
-        brighter (bool): Whether the shape is always the brighter of the two. Defaults to False.
+        apart (float): How many of 255 grey levels a shape differs from the background and the other shapes by at
+            least, in the channel where they differ most; with ``brighter`` in the mean of the channels. Defaults to 70.
+        brighter (bool): Whether the shape is always the brighter of the two; for one shape only. Defaults to False.
+        shapes (int): How many shapes there are. Defaults to 1.
 
     Returns:
-        np.ndarray: ``(2, 2, 3)``, float32: two colours (BGR) of the background, two of the shape.
+        np.ndarray: ``(1 + shapes, 2, 3)``, float32: two colours (BGR) of the background, two of each shape.
+
+    Raises:
+        ValueError: ``brighter`` with several shapes.
     """
+    if brighter and shapes > 1:
+        raise ValueError(f'brighter is for one shape, not for {shapes}: there may be no room for them all')
     while True:
-        pairs = rng.uniform(0, 255, (2, 2, 3)).astype(np.float32)
+        pairs = rng.uniform(0, 255, (1 + shapes, 2, 3)).astype(np.float32)
         pairs[:, 1] = pairs[:, 0] + (pairs[:, 1] - pairs[:, 0]) * contrast
-        difference = pairs[1].mean(0) - pairs[0].mean(0)
-        if (difference.mean() if brighter else np.abs(difference).max()) > apart:
+        means = pairs.mean(1)
+        differences = [means[j] - means[i] for j in range(1 + shapes) for i in range(j)]
+        if all((difference.mean() if brighter else np.abs(difference).max()) > apart for difference in differences):
             return pairs
