@@ -106,11 +106,12 @@ def _is_sharded(cfg: Config) -> bool:
 def _shard_on_cpu(strategy: dict) -> None:
     strategy['model_wrapper'] = {**(strategy.get('model_wrapper') or {}), 'device_id': 'cpu'}
     if strategy.get('state_dict_cfg') == 'full':
-        # MMEngine's short form also moves whole tensors to the CPU; PyTorch frees those that are there and reads on.
+        # MMEngine's short form also moves whole tensors to the CPU. Those there, PyTorch takes for copies: it frees
+        # the weights before it reads them, and writes one state of the optimiser over the other.
         strategy['state_dict_cfg'] = dict(
             state_dict_type='FULL_STATE_DICT',
-            state_dict_config=dict(type='FullStateDictConfig', rank0_only=True),
-            optim_state_dict_config=dict(type='FullOptimStateDictConfig', rank0_only=True))
+            state_dict_config=dict(type='FullStateDictConfig', rank0_only=True, offload_to_cpu=False),
+            optim_state_dict_config=dict(type='FullOptimStateDictConfig', rank0_only=True, offload_to_cpu=False))
 
 
 def shard_among_several(cfg: Config) -> list[str]:
