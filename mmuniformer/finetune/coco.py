@@ -54,7 +54,13 @@ class CocoTask(Task):
         for number, image in progress(list(images.items()), f'checking {file.name}'):
             if self._check_image(image, folder, findings):
                 good[number] = image
-        annotations = self._by_image(content['annotations'], images, good, categories, findings)
+        annotations = content['annotations']
+        others = {category['id'] for category in content['categories']} - {category['id'] for category in categories}
+        if others:
+            count = len(annotations)
+            annotations = [each for each in annotations if each.get('category_id') not in others]
+            findings.note('objects of categories that this task does not train', str(count - len(annotations)))
+        annotations = self._by_image(annotations, images, good, categories, findings)
         if not is_val:
             self._choose_categories(categories, annotations, findings)
         else:

@@ -29,7 +29,9 @@ class Detection(CocoTask):
     zoo = dict(
         small='detection/uniformer/mask-rcnn_uniformer-small-h14_fpn_amp-1x_coco.py',
         small_plus='detection/uniformer/mask-rcnn_uniformer-small-h14_fpn_amp-1x_coco.py',
-        base='detection/uniformer/mask-rcnn_uniformer-base-h14_fpn_amp-1x_coco.py')
+        base='detection/uniformer/mask-rcnn_uniformer-base-h14_fpn_amp-1x_coco.py',
+        xxs='detection/uniformer_light/mask-rcnn_uniformer-xxs_fpn_1x_coco.py',
+        xs='detection/uniformer_light/mask-rcnn_uniformer-xs_fpn_1x_coco.py')
     epochs = 24
     max_batch = 4
     rate = dict(pretrained=(1e-4, 16), scratch=(1e-4, 16))
