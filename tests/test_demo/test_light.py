@@ -48,3 +48,12 @@ def test_task_without_a_light_model(monkeypatch, capsys):
         parse_args()
     assert capsys.readouterr().err.splitlines()[-1].endswith(
         'error: --arch light has no demo for --task classification, only for recognition')
+
+
+@pytest.mark.slow
+def test_whole(tmp_path):
+    done = subprocess.run(**{**command(tmp_path, *LIGHT), 'env': None}, capture_output=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    report = json.loads((tmp_path / 'out/report.json').read_text())
+    from demokit.recognition_light import LightRecognition
+    assert report['value'] >= LightRecognition.floor and report['one_frame_value'] <= 0.25
