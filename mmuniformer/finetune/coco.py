@@ -59,7 +59,8 @@ class CocoTask(Task):
         if others:
             count = len(annotations)
             annotations = [each for each in annotations if each.get('category_id') not in others]
-            findings.note('objects of categories that this task does not train', str(count - len(annotations)))
+            if count > len(annotations):
+                findings.note('objects of categories that this task does not train', str(count - len(annotations)))
         annotations = self._by_image(annotations, images, good, categories, findings)
         if not is_val:
             self._choose_categories(categories, annotations, findings)
