@@ -9,8 +9,11 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, FUNCTIONS, MODELS, init_default_scope
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import set_random_seed
+
+from .findings import FinetuneError
 
 #: Share of the memory that a training may take: data and fragments need some, and images may come larger.
 CUDA_SHARE, CPU_SHARE = 0.8, 0.5
@@ -23,7 +26,7 @@ def precision(wanted: str) -> str | None:
     """The number type of mixed precision that this device has, at best ``wanted``; None for float32."""
     if get_device() != 'cuda':
         return None
-    if wanted == 'bfloat16' and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if wanted == 'bfloat16' and torch.cuda.get_device_capability()[0] < 8:
         return 'float16'
     return wanted
 
@@ -47,6 +50,9 @@ def fit_batch(cfg: Config, most: int) -> tuple[int, str]:
 
     Returns:
         The batch size, and a sentence on how it came about.
+
+    Raises:
+        FinetuneError: Not even one sample fits.
     """
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     if not MMLogger.check_instance_created('finetune'):
@@ -67,7 +73,7 @@ def fit_batch(cfg: Config, most: int) -> tuple[int, str]:
 
 def _fit_cuda(cfg: Config, model, dataset, collate, most: int) -> tuple[int, str]:
     model.cuda()
-    wrapper = Runner.build_optim_wrapper(_Holder(model), cfg.optim_wrapper)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     total = torch.cuda.get_device_properties(0).total_memory
     batch = most
     while True:
@@ -80,23 +86,19 @@ def _fit_cuda(cfg: Config, model, dataset, collate, most: int) -> tuple[int, str
             peak = torch.cuda.max_memory_reserved()
         except torch.cuda.OutOfMemoryError:
             peak = None
-        if batch == 1 or (peak is not None and peak <= CUDA_SHARE * total):
+        if peak is not None and (batch == 1 or peak <= CUDA_SHARE * total):
             break
+        if batch == 1:
+            raise FinetuneError(f'One sample at a time does not fit the {total / 2**30:.0f} GiB of this GPU: give a '
+                                'smaller --size, --frames or --arch.')
         gc.collect()
         batch //= 2
     del model, wrapper
     gc.collect()
     torch.cuda.empty_cache()
-    used = 'too much' if peak is None else f'{peak / 2**30:.1f} GiB'
+    used = f'{peak / 2**30:.1f} GiB'
     device = torch.cuda.get_device_name()
     return batch, f'{batch}: a training step took {used} of the {total / 2**30:.0f} GiB of {device}'
-
-
-class _Holder:
-    """What ``Runner.build_optim_wrapper`` reads of a Runner."""
-
-    def __init__(self, model):
-        self.model = model
 
 
 def _fit_cpu(model, dataset, collate, most: int) -> tuple[int, str]:

@@ -80,6 +80,8 @@ def _state(out: Path, options: Options) -> dict | None:
     state = json.loads(file.read_text())
     new = json.loads(json.dumps(options.identity()))
     changed = [name for name in new if new[name] != state['options'].get(name)]
+    if not (out / TRAIN / 'last_checkpoint').exists() and (changed or 'rows' not in state):
+        return None  # nothing was trained yet
     if changed:
         raise FinetuneError(f'{out} holds a run with other options ({", ".join(changed)}): give another --out, or '
                             'remove that folder.')
@@ -109,6 +111,8 @@ def _prepare(task: Task, options: Options, out: Path) -> dict:
             raise FinetuneError(f'No {task.unit} for {name} are left.')
 
     init_cfg = find_weights(options.task, options.arch, options.pretrained)
+    # From here on the folder is known as ours, whatever ends this run.
+    write_whole(json.dumps(dict(options=options.identity())).encode(), out / STATE)
     task.write(train, val, out / 'data')
     base = f'mmuniformer::{task.zoo[options.arch if isinstance(options.arch, str) else "small"]}'
     title = f'{options.task.capitalize()}, data {options.data}. From tools/finetune.py, for tools/train.py.'

@@ -1,15 +1,25 @@
 """From folders of images to a model: the whole way, interrupted, and what is wrong with data and options."""
 import json
+import os
+import re
+import shlex
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmuniformer.finetune import FinetuneError, Options, finetune
+from mmuniformer.models import UniFormer
 
 from .conftest import ARCH, draw_images, pictures, run, snippet
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -68,6 +78,26 @@ def test_usage_predicts(report, images):
     assert result['pred_class'] in ('shape_0', 'shape_1', 'shape_2') and 1 / 3 <= result['pred_score'] <= 1
 
 
+def test_commands_of_the_tools(images, tmp_path):
+    """The config by tools/train.py, then finetune for the report, then the report's command of tools/test.py."""
+    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHONPATH=str(ROOT))
+
+    def call(script, *arguments):
+        result = subprocess.run([sys.executable, str(ROOT / script), *map(str, arguments)], env=env, text=True,
+                                capture_output=True, timeout=400)
+        assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+        return result.stdout + result.stderr
+
+    config = run('image', images, tmp_path / 'out', epochs=1, prepare=True)
+    call('tools/train.py', config)
+    weights = (tmp_path / 'out/train/epoch_1.pth').read_bytes()
+    report = run('image', images, tmp_path / 'out', epochs=1)
+    assert (tmp_path / 'out/train/epoch_1.pth').read_bytes() == weights, 'it has trained again'
+    python, script, *arguments = shlex.split(re.search(r'```shell\n(.*?)\n', report.read_text())[1])
+    value = report.read_text().split('accuracy/top1 | **')[1].split('*')[0]
+    assert python == 'python' and f'accuracy/top1: {value}' in call(script, *arguments)
+
+
 def test_given_again_it_goes_on(report, spoilt, capsys):
     out = report.parent
     before = report.read_text().partition('minutes')[0]
@@ -92,11 +122,18 @@ def test_other_options_need_another_folder(report, spoilt, tmp_path):
         run('image', spoilt, tmp_path, skip_bad=True)
 
 
+def test_a_run_that_trained_nothing_yet_may_change(images, tmp_path):
+    run('image', images, tmp_path / 'out', prepare=True, batch_size=6)
+    cfg = Config.fromfile(run('image', images, tmp_path / 'out', prepare=True, batch_size=3, epochs=5))
+    assert cfg.train_dataloader.batch_size == 3 and cfg.train_cfg.max_epochs == 5
+    torch.save(dict(no='weights'), tmp_path / 'bad.pth')
+    with pytest.raises(SystemExit, match='bad.pth'):
+        run('image', images, tmp_path / 'out', pretrained=str(tmp_path / 'bad.pth'))
+    run('image', images, tmp_path / 'out', prepare=True)
+
+
 def test_config_alone(images, tmp_path):
     """Given validation data, a chosen batch, weights of its own, a change by --cfg-options; no training."""
-    import torch
-
-    from mmuniformer.models import UniFormer
     torch.save(UniFormer(ARCH).state_dict(), tmp_path / 'weights.pth')
     val = draw_images(tmp_path / 'val', classes=2, each=2)
     config = run('image', images, tmp_path / 'out', val=val, batch_size=6, prepare=True,
