@@ -299,6 +299,17 @@ def test_color_jitter_of_mmaction():
         jitter.transform({'imgs': [np.full((4, 4, 3), 100, np.uint8)]})
 
 
+def test_bfloat16_scores_of_mmaction_heads():
+    heads = pytest.importorskip('mmaction.models.heads')
+    from mmaction.structures import ActionDataSample
+    head = heads.I3DHead(num_classes=3, in_channels=4, average_clips='prob')
+    scores = torch.tensor([[0., 1, 2], [2, 1, 0]], dtype=torch.bfloat16)
+    samples = [ActionDataSample().set_gt_label(label) for label in (2, 1)]
+    losses = head.loss_by_feat(scores, samples)
+    assert losses['top1_acc'] == 0.5 and losses['loss_cls'].dtype == torch.float32
+    assert head.predict_by_feat(scores, samples)[0].pred_score.numpy().argmax() == 2
+
+
 def test_mmpose_draws_keypoints():
     visualization = pytest.importorskip('mmpose.visualization')
     from mmengine.structures import InstanceData

@@ -1,6 +1,7 @@
 """What ``tools/train.py`` and ``tools/test.py`` share: a config that fits the machine, and errors in one line."""
 import difflib
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,8 +202,10 @@ def build_runner(cfg: Config) -> Runner:
     """Build the Runner that ``cfg`` asks for, on whatever machine this is."""
     notes = shard_among_several(cfg) + fit_to_machine(cfg)
     keep_checkpoints_whole(cfg)
-    if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu' and not torch.distributed.is_initialized():
+    if cfg.get('launcher') in ('pytorch', 'slurm') and get_device() == 'cpu' and not torch.distributed.is_initialized():
         # MMEngine would first choose a CUDA device, which fails where there is none.
+        if cfg.launcher == 'slurm':
+            _read_slurm()
         torch.distributed.init_process_group(backend='gloo')
     if 'runner_type' in cfg:
         from mmengine.registry import RUNNERS
@@ -212,6 +215,17 @@ def build_runner(cfg: Config) -> Runner:
     for note in notes:
         runner.logger.info(note)
     return runner
+
+
+def _read_slurm() -> None:
+    """Tell PyTorch which process of a Slurm job this is, in the variables that torchrun would set."""
+    env = os.environ
+    env.update(RANK=env['SLURM_PROCID'], WORLD_SIZE=env['SLURM_NTASKS'], LOCAL_RANK=env.get('SLURM_LOCALID', '0'))
+    env.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in env:
+        hosts = subprocess.run(['scontrol', 'show', 'hostnames', env['SLURM_NODELIST']], check=True, text=True,
+                               capture_output=True).stdout
+        env['MASTER_ADDR'] = hosts.split()[0]
 
 
 @contextmanager
