@@ -13,6 +13,9 @@ scale of the logits         the queries' part of ``qkv``              the logits
 the DPE's residual          the centre of its kernel                  a convolution of 1 at the centre is the identity
 =========================== ========================================= ================================================
 
+The first linear map of a feed-forward network and its GELU become one operation where there is one
+(:func:`mmuniformer.ops.linear_gelu`); hooks on these two modules are not called any more.
+
 Three things stay, because folding them would change the output:
 
 - the affine of a windowed block's first LayerNorm: windows are filled up with zeros after it, and in ``qkv`` it would
@@ -54,6 +57,7 @@ def _fold_local(block: LocalBlock) -> None:
     for name, layer in (('norm1', block.conv1), ('norm2', block.mlp.fc1)):
         _fold_norm(block, name, layer)
     _fold_layer_scale(block, block.conv2)
+    block.mlp.fused = True
 
 
 def _fold_global(block: GlobalBlock) -> None:
@@ -67,6 +71,7 @@ def _fold_global(block: GlobalBlock) -> None:
         _fold_logit_scale(block.t_attn)
     if not (isinstance(block, HourglassBlock) and block.scale_recovery):
         _fold_layer_scale(block, block.attn.proj)
+    block.mlp.fused = True
 
 
 def _fold_position_embedding(conv: nn.Module) -> None:

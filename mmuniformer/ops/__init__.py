@@ -3,5 +3,8 @@ from .attention import attention
 from .convolution import convolve, pointwise
 from .depthwise import depthwise_convolve
 from .layout import channels_first, channels_last
+from .linear import linear_gelu
 
-__all__ = ['attention', 'channels_first', 'channels_last', 'convolve', 'depthwise_convolve', 'pointwise']
+__all__ = [
+    'attention', 'channels_first', 'channels_last', 'convolve', 'depthwise_convolve', 'linear_gelu', 'pointwise'
+]

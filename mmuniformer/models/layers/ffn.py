@@ -3,6 +3,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from mmuniformer.ops import linear_gelu
+
 
 class FeedForward(nn.Module):
     """Two linear maps over channels with a GELU between them (arXiv 2201.09450, Eq. 3).
@@ -13,6 +15,9 @@ class FeedForward(nn.Module):
         drop: Dropout rate after each of the two.
         linear: What makes a linear map of given channels in and out.
     """
+    #: Whether the first map and the GELU may be one operation, without the hooks of these modules; see
+    #: :mod:`mmuniformer.models.deploy`.
+    fused = False
 
     def __init__(self,
                  dim: int,
@@ -26,4 +31,6 @@ class FeedForward(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.fused:
+            return self.fc2(linear_gelu(x, self.fc1.weight, self.fc1.bias))
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
