@@ -73,6 +73,9 @@ def run(task: Task, work_dir: str | None = None, data_root: str | None = None, c
 def _config(task: Task, data_root: str | None, cfg_options: dict | None) -> Config:
     cfg = read_config(str(ROOT / task.config))
     if data_root:
+        for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+            if evaluator.get('ann_file'):
+                evaluator.ann_file = str(Path(data_root) / Path(evaluator.ann_file).relative_to(cfg.data_root))
         cfg.data_root = data_root
         for loader in LOADERS:
             cfg[loader].dataset.data_root = data_root

@@ -1,8 +1,9 @@
 """The demos by name; a new task is one module with a subclass of ``Task`` and one line here."""
 from .classification import Classification
+from .detection import Detection
 from .recognition import Recognition
 from .recognition_light import LightRecognition
 
-TASKS = {task.name: task for task in (Recognition, Classification)}
+TASKS = {task.name: task for task in (Recognition, Classification, Detection)}
 #: By ``--arch``: the demos of each family of models by name of the task.
 ARCHS = {'uniformer': TASKS, 'light': {'recognition': LightRecognition}}

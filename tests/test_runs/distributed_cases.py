@@ -18,7 +18,7 @@ LIGHT = dict(
     _delete_=True, type='mmuniformer.UniFormerLight3D', norm_eval=True,
     arch=dict(depths=[1, 1, 2, 2], embed_dims=[8, 16, 32, 64], head_dim=16, conv_stem=True))
 #: Mixed precision of FSDP itself: also what the processes send each other is half as large.
-HALF = dict(param_dtype='bfloat16', reduce_dtype='float32', buffer_dtype='float32')
+HALF = dict(param_dtype='bfloat16', reduce_dtype='float32')
 
 
 def amp_on_cpu(cfg: Config) -> Config:
@@ -37,6 +37,8 @@ def case(name: str, processes: int, folder: Path) -> Config:
         changes['model__backbone__with_cp'] = True
     if 'light' in words:
         changes['model__backbone'] = LIGHT
+    if 'frozen' in words:
+        changes['model__backbone__frozen_stages'] = 2
     if 'broken' in words:
         changes['train_dataloader__dataset__broken'] = [6]
     cfg = config(processes, accumulate=2 if 'accumulate' in words else 1, **changes)
@@ -49,7 +51,12 @@ def case(name: str, processes: int, folder: Path) -> Config:
         cfg.train_cfg.max_epochs = 2
     if 'resumed' in words:
         cfg.load_from, cfg.resume = str(folder / name.replace('-resumed', '') / 'epoch_1.pth'), True
-    if 'adam' not in words:
+    if 'large' in words:  # as many parameters as the arch has; one small step
+        cfg.model.backbone.arch = 'large'
+        cfg.model.cls_head.in_channels = 640
+        cfg.train_cfg.max_epochs = 1
+        cfg.train_dataloader.dataset.length = 4
+    if 'adam' not in words or 'large' in words:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         cfg.default_hooks.checkpoint.save_best = None
     cfg.work_dir = str(folder / name)

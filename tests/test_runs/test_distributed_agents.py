@@ -4,6 +4,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from .in_memory import ROOT, assert_same_training, config, sharded, written
 
 
@@ -52,6 +54,41 @@ def test_two_agents_train_as_one_process(tmp_path):
     assert_same_training(tmp_path / 'two', tmp_path / 'one')
 
 
+SRUN = """#!{python}
+# Starts the tasks as Slurm's would, on this machine: what their place in the job is stands in variables.
+import os, subprocess, sys
+options = sys.argv[1:]
+ntasks = next(option.partition('=')[2] for option in options if option.startswith('--ntasks='))
+command = options[next(i for i, option in enumerate(options) if option == {python!r}):]
+tasks = [subprocess.Popen(command, env=dict(os.environ, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank),
+                                            SLURM_NTASKS=ntasks, SLURM_NODELIST='localhost'))
+         for rank in range(int(ntasks))]
+sys.exit(max(abs(task.wait()) for task in tasks))
+"""
+
+
+@pytest.mark.slow
+def test_tasks_of_slurm_train_as_one_process(tmp_path):
+    """tools/slurm_train.sh with a stand-in for Slurm's srun and scontrol, which are not here."""
+    for name, text in (('srun', SRUN.format(python=sys.executable)), ('scontrol', '#!/bin/sh\necho localhost\n')):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    for name, processes in (('two', 2), ('one', 1)):
+        config(processes).dump(tmp_path / f'{name}.py')
+    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHON=sys.executable, GPUS='2',
+               PATH=f'{tmp_path}:{os.environ["PATH"]}', MASTER_PORT=str(_free_port()))
+    commands = {'two': ['bash', str(ROOT / 'tools/slurm_train.sh'), 'partition', 'job'],
+                'one': [sys.executable, str(ROOT / 'tools/train.py')]}
+    for name, command in commands.items():
+        done = subprocess.run([*command, str(tmp_path / f'{name}.py'), '--work-dir', str(tmp_path / f'{name}_out')],
+                              env=dict(env, PYTHONPATH=str(ROOT)), cwd=tmp_path, text=True, capture_output=True,
+                              timeout=400)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert len(written(tmp_path / 'two_out')) == 2
+    assert_same_training(tmp_path / 'two_out', tmp_path / 'one_out')
+
+
+@pytest.mark.slow
 def test_plain_training_in_two_agents_is_resumed_by_one(tmp_path):
     """Data parallel; the run is stopped after its first epoch, and a single agent of two processes goes on."""
     config(2).dump(tmp_path / 'two.py')

@@ -1,4 +1,5 @@
 """Gradient accumulation, activation checkpointing and bfloat16, each and together, in two processes of each kind."""
+import fcntl
 import os
 import subprocess
 import sys
@@ -14,45 +15,73 @@ from mmuniformer.models import UniFormer3D
 from . import distributed_cases, in_memory
 from .in_memory import ROOT, assert_same_training, losses, weights, written
 
-FLOAT = ['accumulate', 'cp', 'accumulate-cp']
-HALF = ['bf16', 'bf16-accumulate-cp']
-CASES = [f'{kind}{case and "-"}{case}' for kind in ('ddp', 'fsdp') for case in ['', *FLOAT, *HALF]]
-FURTHER = ['fsdp-half-accumulate-cp', 'fsdp-light', 'ddp-broken', 'fsdp-broken', 'fsdp-adam', 'fsdp-adam-resumed']
+EXACT = ['ddp', 'fsdp', 'ddp-accumulate-cp', 'fsdp-accumulate-cp']
+HALF = ['ddp-bf16-accumulate-cp', 'fsdp-bf16-accumulate-cp', 'fsdp-half-accumulate-cp']
+FURTHER = ['fsdp-light', 'fsdp-frozen', 'ddp-broken', 'fsdp-broken', 'fsdp-adam', 'fsdp-adam-resumed']
+#: One at a time.
+EXACT_ALONE = ['ddp-accumulate', 'ddp-cp', 'fsdp-accumulate', 'fsdp-cp']
+HALF_ALONE = ['ddp-bf16', 'fsdp-bf16', 'fsdp-half']
+
+
+def _slow(cases: list[str]) -> list:
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory) -> Path:
-    """A folder with a run in two processes for each case, and in one process as ``one`` and ``one-light``."""
-    folder = tmp_path_factory.mktemp('runs')
+    """A folder with a run in two processes for each case; ``one``, ``one-light``, ``one-frozen`` are of one process."""
+    base = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:  # these share a folder and its runs
+        base = base.parent
+    folder = base / 'distributed_combined'
+    folder.mkdir(exist_ok=True)
+    with open(folder / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / 'one-frozen/epoch_1.pth').exists():
+            _run(folder, EXACT + HALF + FURTHER)
+            for name in ('one', 'one-light', 'one-frozen'):
+                distributed_cases.train(name, 1, folder)
+                MessageHub._instance_dict.clear()
+    return folder
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('alone')
+    _run(folder, EXACT_ALONE + HALF_ALONE)
+    return folder
+
+
+def _run(folder: Path, cases: list[str]) -> None:
+    """Run them one after the other in the same two processes."""
     env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHONPATH=str(ROOT))
     script = ROOT / 'tests/test_runs/distributed_cases.py'
     with open(folder / 'log', 'w') as log:
         result = subprocess.run(
             [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2', str(script),
-             str(folder), *CASES, *FURTHER], env=env, cwd=folder, stdout=log, stderr=subprocess.STDOUT, timeout=550)
+             str(folder), *cases], env=env, cwd=folder, stdout=log, stderr=subprocess.STDOUT, timeout=550)
     assert result.returncode == 0, (folder / 'log').read_text()[-6000:]
-    for name in ('one', 'one-light'):
-        distributed_cases.train(name, 1, folder)
-        MessageHub._instance_dict.clear()
-    return folder
 
 
-@pytest.mark.parametrize('case', [case for case in CASES if 'bf16' not in case])
-def test_losses_and_weights_are_those_of_one_process(runs, case):
-    assert_same_training(runs / case, runs / 'one', accumulate=2 if 'accumulate' in case else 1)
+@pytest.mark.parametrize('case', EXACT + _slow(EXACT_ALONE))
+def test_losses_and_weights_are_those_of_one_process(runs, case, request):
+    folder = request.getfixturevalue('alone') if case in EXACT_ALONE else runs
+    assert_same_training(folder / case, runs / 'one', accumulate=2 if 'accumulate' in case else 1)
     wrapper = {'ddp': 'MMDistributedDataParallel', 'fsdp': 'MMFullyShardedDataParallel'}[case.partition('-')[0]]
-    assert [found['model'] for found in written(runs / case)] == [wrapper, wrapper]
+    assert [found['model'] for found in written(folder / case)] == [wrapper, wrapper]
 
 
-@pytest.mark.parametrize('case', [case for case in [*CASES, *FURTHER] if 'bf16' in case or 'half' in case])
-def test_bfloat16_is_near_and_is_used(runs, case):
+@pytest.mark.parametrize('case', HALF + _slow(HALF_ALONE))
+def test_bfloat16_is_near_and_is_used(runs, case, request):
+    folder = request.getfixturevalue('alone') if case in HALF_ALONE else runs
     accumulate = 2 if 'accumulate' in case else 1
-    assert_same_training(runs / case, runs / 'one', accumulate, rtol=0.02, atol=2e-3)
-    assert losses(runs / case, accumulate) != pytest.approx(losses(runs / 'one'), rel=1e-6)
+    assert_same_training(folder / case, runs / 'one', accumulate, rtol=0.02, atol=2e-3)
+    assert losses(folder / case, accumulate) != pytest.approx(losses(runs / 'one'), rel=1e-6)
 
 
-def test_light_models_shard(runs):
-    assert_same_training(runs / 'fsdp-light', runs / 'one-light')
+@pytest.mark.parametrize('case', ['light', 'frozen'])
+def test_light_models_and_frozen_stages_shard(runs, case):
+    assert_same_training(runs / f'fsdp-{case}', runs / f'one-{case}')
 
 
 def test_each_process_holds_its_part(runs):
@@ -109,3 +138,17 @@ def test_a_broken_batch_is_left_out(runs):
         log = next((runs / f'{kind}-broken').glob('*/*.log')).read_text()
         assert 'iteration 2 is not finite' in log and 'the batch holds infinities or NaNs' in log
         assert losses(runs / f'{kind}-broken')[2] > 0
+
+
+@pytest.mark.slow
+def test_the_large_arch_is_shared_out(tmp_path):
+    """Parameters and the optimiser's state of UniFormer-L, a step of AdamW on tiny clips."""
+    _run(tmp_path, ['fsdp-adam-large'])
+    whole = sum(p.numel() for p in UniFormer3D('large', temporal_kernel=3).parameters()) + (640 + 1) * in_memory.CLASSES
+    for found in written(tmp_path / 'fsdp-adam-large'):
+        print(f'parameters {found["parameters"] / 1e6:.2f} M of {whole / 1e6:.2f} M, '
+              f'state of AdamW {found["state"] / 1e6:.2f} M, peak {found["peak_mib"]:.0f} MiB')
+        assert found['parameters'] == pytest.approx(whole / 2, rel=1e-3)
+        assert found['state'] == pytest.approx(whole, rel=1e-3)  # two moments of half the parameters
+    report = load(UniFormer3D('large', temporal_kernel=3), tmp_path / 'fsdp-adam-large/epoch_1.pth', strict=True)
+    assert not report.missing

@@ -1,0 +1,100 @@
+"""Pictures of several shapes that hide parts of each other, in COCO's format for instances.
+
+Place, size, angle, colours, patterns and who hides whom are drawn without a look at the class, so only the outline
+tells the classes apart.
+"""
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .progress import progress
+from .scene import Instance, Scene, draw_scene
+from .shapes import NAMES
+from .store import close_store, open_store
+
+#: Classes, of those in :data:`~mmuniformer.datasets.generated.shapes.NAMES`; COCO's category ids count from 1.
+CLASSES = ('triangle', 'square', 'star', 'arrow', 'ellipse', 'heart')
+COUNT = (2, 5)  # least and largest number of shapes in an image
+
+
+def draw_instances(rng: np.random.Generator, size: tuple[int, int] = (128, 128)) -> Scene:
+    """Draw one image of two to five shapes.
+
+    Args:
+        rng (np.random.Generator): Source of all that is random.
+        size (tuple[int, int]): Height and width in pixels. Defaults to 128 x 128.
+
+    Returns:
+        Scene: The image, and its shapes, whose labels are of all shapes that there are.
+    """
+    names = rng.choice(CLASSES, rng.integers(COUNT[0], COUNT[1], endpoint=True))
+    return draw_scene(rng, [NAMES.index(name) for name in names], size)
+
+
+def generate_instances(root: str | os.PathLike, train: int = 800, val: int = 200, seed: int = 0,
+                       size: tuple[int, int] = (128, 128)) -> Path:
+    """Write the data set with COCO's names: ``train2017/*.png``, ``val2017/*.png`` and
+    ``annotations/instances_{train,val}2017.json``, as MMDetection's ``CocoDataset`` reads them with ``metainfo`` of
+    :data:`CLASSES`.
+
+    An image depends on the seed, its split and its number alone, so a larger data set begins with the smaller one, and
+    an interrupted one is completed. A finished one is not made again; one of other arguments is replaced.
+
+    Args:
+        root (str | PathLike): The folder; made if absent.
+        train (int): Images for training. Defaults to 800.
+        val (int): Held-out images. Defaults to 200.
+        seed (int): Defaults to 0.
+        size (tuple[int, int]): Height and width of the images in pixels. Defaults to 128 x 128.
+
+    Returns:
+        Path: ``root``.
+
+    Raises:
+        ValueError: A split has no image.
+        FileExistsError: ``root`` holds files that no generator wrote.
+    """
+    root = Path(root)
+    for name, count in dict(train=train, val=val).items():
+        if count < 1:
+            raise ValueError(f'{name}={count}: a split needs at least one image')
+    recipe = dict(generator='instances', version=1, train=train, val=val, seed=seed, size=list(size))
+    if open_store(root, recipe):
+        return root
+
+    (root / 'annotations').mkdir(exist_ok=True)
+    todo = [(split, name, i) for split, (name, count) in enumerate((('train2017', train), ('val2017', val)))
+            for i in range(count)]
+    content = {name: dict(images=[], annotations=[]) for name in ('train2017', 'val2017')}
+    for split, name, i in progress(todo, f'drawing images in {root}'):
+        scene = draw_instances(np.random.default_rng([seed, split, i]), size)
+        path = root / name / f'{i + 1:012d}.png'
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), scene.image)
+        images, annotations = content[name]['images'], content[name]['annotations']
+        images.append(dict(id=i + 1, file_name=path.name, height=size[0], width=size[1]))
+        annotations += [_annotation(instance, len(annotations) + k, i + 1)
+                        for k, instance in enumerate(scene.instances, 1)]
+    categories = [dict(id=index, name=name, supercategory='shape') for index, name in enumerate(CLASSES, 1)]
+    for name, lists in content.items():
+        file = root / 'annotations' / f'instances_{name}.json'
+        file.write_text(json.dumps(dict(info={}, licenses=[], categories=categories, **lists)))
+    close_store(root, recipe)
+    return root
+
+
+def _annotation(instance: Instance, index: int, image: int) -> dict:
+    """What is seen of a shape as an entry of COCO's files, rounded to hundredths of a pixel as theirs are."""
+    corners = np.concatenate(instance.polygons)
+    low, high = corners.min(0), corners.max(0)
+    return dict(
+        id=index,
+        image_id=image,
+        category_id=CLASSES.index(NAMES[instance.label]) + 1,
+        iscrowd=0,
+        bbox=np.round([*low, *(high - low)], 2).tolist(),
+        area=round(sum(cv2.contourArea(polygon.astype(np.float32)) for polygon in instance.polygons), 2),
+        segmentation=[np.round(polygon, 2).ravel().tolist() for polygon in instance.polygons])
