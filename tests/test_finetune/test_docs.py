@@ -36,11 +36,16 @@ def place(videos, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize('command', COMMANDS)
-def test_command(command, place, monkeypatch, tmp_path):
+@pytest.fixture(scope='module')
+def tool():
     spec = importlib.util.spec_from_file_location('finetune_tool', ROOT / 'tools/finetune.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_command(command, place, tool, monkeypatch, tmp_path):
     python, script, *arguments = shlex.split(command)
     assert (python, script) == ('python', 'tools/finetune.py')
     monkeypatch.chdir(place)
@@ -49,6 +54,19 @@ def test_command(command, place, monkeypatch, tmp_path):
     # No download, no search for a batch size, no training; the drawn videos have 10 frames.
     options.update(pretrained='none', batch_size=2, prepare=True, out=tmp_path / 'out', frames=8)
     assert finetune(Options(**options)) == tmp_path / 'out/config.py'
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--data', 'nowhere'], 'error: No data at nowhere: no such file or folder.'),
+    (['--data', 'my_images', '--frames', '0'], 'error: frames must be at least 1, got 0.'),
+    (['--data', 'my_poses'], 'has no sub-folders'),
+])
+def test_errors_are_one_line(arguments, message, place, tool, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, 'argv', ['finetune.py', '--task', 'image', *arguments])
+    with pytest.raises(SystemExit, match=re.escape(message)) as caught:
+        tool.main(**vars(tool.parse_args()))
+    assert '\n' not in str(caught.value)
 
 
 def test_there_is_a_command_for_each_task():

@@ -40,7 +40,8 @@ def draw(root, count=10, edit=None):
 
 
 def test_train(tmp_path):
-    report = run('pose', draw(tmp_path / 'data'), tmp_path / 'out', size=64, batch_size=4, cfg_options=HEAD)
+    report = run('pose', draw(tmp_path / 'data'), tmp_path / 'out', epochs=1, size=64, batch_size=4,
+                 cfg_options=HEAD)
     text = report.read_text()
     for line in ('coco/AP', '| left tip | 2 |', '| middle | 2 |', 'within 10% of the box'):
         assert line in text

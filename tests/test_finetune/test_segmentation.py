@@ -40,7 +40,7 @@ def data(tmp_path_factory):
 
 
 def test_train(data, tmp_path):
-    report = run('segmentation', data, tmp_path / 'out', epochs=2, size=64, batch_size=4, cfg_options=HEADS)
+    report = run('segmentation', data, tmp_path / 'out', epochs=1, size=64, batch_size=4, cfg_options=HEADS)
     text = report.read_text()
     for line in ('mIoU', 'aAcc', '| circle |', '| under a stripe |'):
         assert line in text
