@@ -75,7 +75,7 @@ def find_meta(cfg: Config, saved: Mapping | None, labels: str | Path | None) -> 
     for candidate in candidates:
         palette = candidate.get('palette')
         if isinstance(palette, (list, tuple)) and palette and len(palette) == len(meta['classes']):
-            return dict(meta, palette=[list(colour) for colour in palette])
+            return dict(meta, palette=[tuple(colour) for colour in palette])
     return meta
 
 

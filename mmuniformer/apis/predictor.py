@@ -72,7 +72,7 @@ class Predictor:
         if detector is not None:
             if kind_of_task != 'pose':
                 raise PredictError(f'A detector is for pose estimation, and {self.config} is of {kind_of_task}')
-            options['detector'] = _detector(*detector)
+            options['detector'] = _detector(*map(str, detector))
         with self._in_scope(), _quiet():
             try:
                 meta = find_meta(cfg, content.get('meta'), labels)

@@ -103,7 +103,8 @@ DENSE = {
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 custom_imports = dict(imports=['mmuniformer'], allow_failed_imports=False)
 model = dict(backbone={backbone}, neck=dict(in_channels=[8, 16, 32, 32], out_channels=16),
-             bbox_head=dict(num_classes=3, in_channels=16, feat_channels=16, stacked_convs=1))
+             bbox_head=dict(num_classes=3, in_channels=16, feat_channels=16, stacked_convs=1),
+             test_cfg=dict(score_thr=0., max_per_img=20))
 test_dataloader = dict(dataset=dict(pipeline=[
     dict(type='LoadImageFromFile'), dict(type='Resize', scale=(96, 96), keep_ratio=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]))
