@@ -191,7 +191,7 @@ import mmuniformer
 {task.usage(cfg, str(config), str(checkpoint), out.resolve() / 'data')}
 ```
 
-Test it again, and write the inputs with the predictions drawn onto them where the framework can draw them:
+Test it again on the validation data:
 
 ```shell
 python tools/test.py {config} {checkpoint} --work-dir {out.resolve() / 'test'}
