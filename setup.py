@@ -71,6 +71,7 @@ setup(
     extras_require={
         **EXTRAS,
         'all': sorted({line for lines in EXTRAS.values() for line in lines}),
+        'app': requirements('app'),
         'mim': requirements('mminstall'),
         'tests': requirements('tests'),
     },

@@ -254,7 +254,7 @@ class _Run:
         output = self.output(source)
         if output:
             if len(records) > 1:
-                output.timeline(records, f'{output.name}: {self.predictor.config}')
+                output.timeline(records, f'{output.name}: {Path(self.predictor.config).stem}')
             self.draw(output, records, fps, (read_image(path) for path in images) if images else None, source)
         return output.finish(result)
 
@@ -292,7 +292,7 @@ class _Run:
         result.update(seconds=round((index + 1) / stream.fps, 3), labels=self.task.best(mean / len(records)),
                       windows=records)
         if len(records) > 1:
-            output.timeline(records, f'camera {number}: {self.predictor.config}')
+            output.timeline(records, f'camera {number}: {Path(self.predictor.config).stem}')
         return output.finish(result)
 
     def steps(self, fps: float, total: int | None) -> tuple[int, int]:
