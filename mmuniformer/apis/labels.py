@@ -104,7 +104,10 @@ def _config_metas(cfg: Config) -> list[dict]:
     metas = []
     for dataset in _datasets(cfg):
         own = dataset.get('metainfo')
-        cls = dataset['type'] if isinstance(dataset['type'], type) else DATASETS.get(dataset['type'])
+        cls = dataset['type']
+        if isinstance(cls, str):
+            with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+                cls = registry.get(cls)
         meta = {**_lower(getattr(cls, 'METAINFO', None) or {}), **_lower(own if isinstance(own, Mapping) else {})}
         if isinstance(meta.get('classes'), str):  # the path of a file
             meta.pop('classes')

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from .caption import add_caption, label_lines
@@ -353,6 +354,12 @@ def _interruptible(may: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep to themselves the lines that loading prints; what is wrong with the weights is checked and said after it."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        yield
+    logger = MMLogger.get_current_instance()  # made before the redirection, or it would go on writing there
+    level = logger.level
+    logger.setLevel('ERROR')
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from mmuniformer.apis import PredictError, Predictor, predict, zoo
+from mmuniformer.apis.labels import class_count, find_meta
 from mmuniformer.apis.media import Stream
+from mmuniformer.apis.zoo import load_config
 from mmuniformer.datasets.generated.motion import write_video
 
 from .models import CLASSES, FPS, LEVELS, ROOT, flicker
@@ -88,6 +90,21 @@ def test_labels_from_a_file(video_model, tmp_path, rng):
                      labels=tmp_path / 'names.txt')
     assert result['labels'][0]['name'] == 'Tag – größer'
     assert json.loads((tmp_path / 'out' / 'x.json').read_text(encoding='utf-8')) == result
+
+
+@pytest.mark.parametrize('name, scope, first, colours', [
+    ('uniformer-small_8xb128_in1k', 'mmpretrain', 'tench', False),
+    ('mask-rcnn_uniformer-small-h14_fpn_amp-1x_coco', 'mmdet', 'person', True),
+    ('uniformer-small-h14_fpn_8xb4-80k_ade20k-512x512', 'mmseg', 'wall', True),
+    ('uniformer-small_imagenet1k-pre_16x4x1_kinetics400-rgb', 'mmaction', 'class 0', False)])
+def test_names_of_the_configs_data_set(name, scope, first, colours):
+    """Where the checkpoint has none: a converted one."""
+    cfg = load_config(name)
+    assert cfg.default_scope == scope
+    meta = find_meta(cfg, None, None)
+    assert meta['classes'][0].startswith(first)
+    assert len(meta['classes']) == class_count(cfg.model)
+    assert ('palette' in meta) == colours
 
 
 # ---- what is written ------------------------------------------------------------------------------------------------
