@@ -103,6 +103,26 @@ def test_no_more_frames_are_held_than_a_window_samples(video_predictor, tmp_path
     assert watched.held == 0
 
 
+def test_what_comes_before_the_damage_is_kept(video_predictor, tmp_path):
+    class Damaged(VideoClip):
+
+        def __getitem__(self, index):
+            if index >= self.good:
+                raise PredictError(f'can not be decoded at frame {index}')
+            return super().__getitem__(index)
+
+    path = _two_halves(tmp_path / 'long.mp4', 240)
+    clip, run = Damaged(path), _Run(video_predictor, None, 2, 2, None, 30, 'mp4')
+    clip.good = 100
+    result = run.clip(path, clip, 'video')
+    assert [window['end'] for window in result['windows']] == [2, 4, 6, 8, 10]
+    assert result['labels'][0]['name'] == 'dark'
+    assert result['notes'] == ['Stopped at 10.0 seconds: can not be decoded at frame 106']
+    clip.good = 3
+    with pytest.raises(PredictError, match='can not be decoded at frame'):
+        run.clip(path, clip, 'video')
+
+
 def test_memory_does_not_grow_with_the_video(video_predictor, tmp_path):
     """With the drawn video and timeline; a frame of 48 x 64 is 9 kB, 600 of them would be 5.5 MB."""
     peaks = []
