@@ -72,6 +72,7 @@ setup(
         **EXTRAS,
         'all': sorted({line for lines in EXTRAS.values() for line in lines}),
         'app': requirements('app'),
+        'export': requirements('export'),
         'mim': requirements('mminstall'),
         'tests': requirements('tests'),
     },
