@@ -1,6 +1,7 @@
 """Mixed precision, compilation, export, layout and memory of the backbones."""
 import pytest
 import torch
+import torchvision
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
@@ -102,15 +103,29 @@ class _Recorder(TorchDispatchMode):
 
 
 @pytest.mark.parametrize('case', ['image', 'image, layer scale, BN', 'video'])
-def test_maps_stay_channels_last_without_a_copy(case):
+def test_copies_only_what_comes_in_and_what_goes_out(case):
     model, x = _build(case)
     model.eval()
     with torch.no_grad(), _Recorder() as recorder:
         outputs = _as_tuple(model(x))
     copies = [shape for name, shape in recorder.calls if name in ('clone', 'copy_', 'contiguous', '_to_copy')]
-    assert len(copies) == 1, f'only the input is brought to the layout, but there were copies of shape {copies}'
+    assert len(copies) == 1 + len(outputs), f'inside the layout stays channels-last, but there were copies: {copies}'
     for m in outputs:
-        assert m.movedim(1, -1).is_contiguous()
+        assert m.is_contiguous()
+
+
+@pytest.mark.parametrize('case', ['image', 'image, hybrid'])
+def test_operators_that_read_memory_as_it_lies_get_it_as_they_expect(case):
+    """MMCV's RoIAlign, without a word, gives wrong values for channels-last maps."""
+    from mmcv.ops import RoIAlign
+    model, x = _build(case)
+    rois = x.new_tensor([[0, 3., 5, 30, 40], [1, 10, 10, 50, 60]])
+    with torch.no_grad():
+        for m in model.eval()(x)[:2]:
+            scale = m.shape[-1] / x.shape[-1]
+            ours = RoIAlign(4, scale, sampling_ratio=2)(m, rois)
+            exact = torchvision.ops.roi_align(m, rois, 4, scale, sampling_ratio=2, aligned=True)
+            torch.testing.assert_close(ours, exact, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('case', ['image', 'video'])

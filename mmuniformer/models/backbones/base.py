@@ -210,7 +210,11 @@ class BaseUniFormer(BaseModule):
                 f'{stride} each (multiples of {stride} use every pixel), got {tuple(x.shape[-2:])}')
 
     def forward_stages(self, x: Tensor) -> tuple[tuple[Tensor, ...], Any]:
-        """The maps of ``out_indices``, shape ``(B, C, *S)`` each, channels-last in memory; the last stage's state."""
+        """The maps of ``out_indices``, shape ``(B, C, *S)`` each, and the last stage's state.
+
+        The maps are contiguous: operators outside of PyTorch that read memory as it lies, such as MMCV's RoIAlign, take
+        channels-last maps for something else without a word.
+        """
         if self.is_deployed and self.training:
             raise RuntimeError(f'this {type(self).__name__} is deployed (its norms are folded into its weights), so it '
                                'can not be trained: call eval(), or build it anew without deploy=True')
@@ -223,7 +227,7 @@ class BaseUniFormer(BaseModule):
                 x = self.pos_drop(x)
             x, state = self.run_blocks(stage, x, state)
             if stage in self.out_indices:
-                outputs.append(channels_first(self._normalized(x, stage)))
+                outputs.append(channels_first(self._normalized(x, stage)).contiguous())
         return tuple(outputs), state
 
     def embed(self, stage: int, x: Tensor) -> Tensor:
