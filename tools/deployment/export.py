@@ -28,8 +28,9 @@ from mmuniformer.export import Backbone, check_inputs, choose_part, difference, 
 from mmuniformer.export.parts import PARTS
 from mmuniformer.models import UniFormerLight, UniFormerLight3D
 
-#: Sample that a dense model is written with. Large enough that no map has a side of one, which would be a constant.
-DENSE_SHAPE = (3, 128, 160)
+#: Sample that a dense model is written with. So large that no map has a side of one, and that no single window (of 14
+#: tokens of 16 pixels each) covers it: that there is one of something would become a constant.
+DENSE_SHAPE = (3, 256, 320)
 TIES = ('. A light model keeps the tokens of the highest scores, and which of two with the same score is up to the '
         'library: an untrained one, whose scores are all the same, can not be compared')
 
