@@ -6,13 +6,13 @@ from mmengine.config import Config
 
 import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
 from mmuniformer.engine.launch import LOADERS, build_runner, read_config
+from mmuniformer.engine.testing import evaluate
 
 from .attempts import Attempts
 from .curve import draw_curve
 from .report import Report
 from .sheet import draw_sheet
 from .task import ROOT, Task
-from .testing import test
 
 
 def run(task: Task, work_dir: str | None = None, data_root: str | None = None, cfg_options: dict | None = None,
@@ -38,7 +38,7 @@ def run(task: Task, work_dir: str | None = None, data_root: str | None = None, c
 
     checkpoint = _train(cfg, folder)
     print(f'testing {checkpoint}', flush=True)
-    values, predictions = test(cfg, folder / 'test', checkpoint, task.dump)
+    values, predictions = evaluate(cfg, folder / 'test', checkpoint, task.dump)
     value = float(values[task.metric])
     baseline_name, baselines = task.baseline(cfg, folder / 'baseline')
     baseline = float(baselines[task.metric])
@@ -46,7 +46,8 @@ def run(task: Task, work_dir: str | None = None, data_root: str | None = None, c
     one_frame_cfg, one_frame_value = task.one_frame(copy.deepcopy(cfg)), None
     if one_frame_cfg is not None:
         print('testing it with one frame of each clip repeated', flush=True)
-        one_frame_value = float(test(one_frame_cfg, folder / 'test_one_frame', checkpoint, task.dump)[0][task.metric])
+        one_frame_values, _ = evaluate(one_frame_cfg, folder / 'test_one_frame', checkpoint, task.dump)
+        one_frame_value = float(one_frame_values[task.metric])
         lines['one frame repeated'] = one_frame_value
 
     title = f'{task.name}: {task.metric} {value:.3f} on held-out data'

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmuniformer.engine.testing import evaluate
+
 from .sheet import Cell
-from .testing import test
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +46,7 @@ class Task(ABC):
             folder (Path): Where files of a further test may go.
         """
         print('testing the untrained model', flush=True)
-        return 'untrained', test(cfg, folder, None, self.dump)[0]
+        return 'untrained', evaluate(cfg, folder, None, self.dump)[0]
 
     def one_frame(self, cfg: Config) -> Config | None:
         """For videos: the config changed so that the test shows one frame of each clip over and over."""

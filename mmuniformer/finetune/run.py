@@ -11,6 +11,7 @@ from mmengine.hub import get_config
 
 from mmuniformer.engine.hooks.storage import write_whole
 from mmuniformer.engine.launch import build_runner, one_line_errors
+from mmuniformer.engine.testing import evaluate
 
 from .config import common_sections, write_config
 from .findings import Findings, FinetuneError, text_table
@@ -20,7 +21,6 @@ from .progress import ProgressHook, quieten
 from .report import markdown_table
 from .samples import split
 from .task import Plan, Task
-from .testing import test_model
 from .weights import find_weights, size_of
 
 STATE, CONFIG, REPORT, TRAIN = 'finetune.json', 'config.py', 'report.md', 'train'
@@ -59,7 +59,7 @@ def finetune(options: Options) -> Path:
     with one_line_errors(cfg):
         best = _train(copy.deepcopy(cfg), task)
         print(f'testing {best}', flush=True)
-        values, predictions = test_model(cfg, best, out / 'test', task.dump)
+        values, predictions = evaluate(cfg, out / 'test', best, task.dump)
     _report(task, options, cfg, out, best, values, predictions, state, time.monotonic() - started)
     print(f'{task.metric} {values[task.metric]:.4f} on the validation data. See {out / REPORT}')
     return out / REPORT
@@ -184,7 +184,13 @@ def _report(task: Task, options: Options, cfg: Config, out: Path, best: Path, va
 
 def _usage(task: Task, cfg: Config, out: Path, best: Path) -> str:
     config, checkpoint = out.resolve() / CONFIG, best.resolve()
-    return f"""Predict, in Python:
+    return f"""Predict on an image, a video or a folder of them:
+
+```shell
+python demo/predict.py {config} {checkpoint} INPUT
+```
+
+The same in Python, through the framework's inferencer:
 
 ```python
 import mmuniformer

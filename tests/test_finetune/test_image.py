@@ -79,7 +79,7 @@ def test_usage_predicts(report, images):
 
 
 def test_commands_of_the_tools(images, tmp_path):
-    """The config by tools/train.py, then finetune for the report, then the report's command of tools/test.py."""
+    """The config by tools/train.py, then finetune for the report, then the report's commands."""
     env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHONPATH=str(ROOT))
 
     def call(script, *arguments):
@@ -93,9 +93,14 @@ def test_commands_of_the_tools(images, tmp_path):
     weights = (tmp_path / 'out/train/epoch_1.pth').read_bytes()
     report = run('image', images, tmp_path / 'out', epochs=1)
     assert (tmp_path / 'out/train/epoch_1.pth').read_bytes() == weights, 'it has trained again'
-    python, script, *arguments = shlex.split(re.search(r'```shell\n(.*?)\n', report.read_text())[1])
+    commands = [shlex.split(line) for line in re.findall(r'```shell\n(.*?)\n', report.read_text())]
+    (predict, ), (test, ) = ([words[1:] for words in commands if words[:2] == ['python', script]]
+                             for script in ('demo/predict.py', 'tools/test.py'))
     value = report.read_text().split('accuracy/top1 | **')[1].split('*')[0]
-    assert python == 'python' and f'accuracy/top1: {value}' in call(script, *arguments)
+    assert f'accuracy/top1: {value}' in call(*test)
+    assert predict[-1] == 'INPUT'
+    call(*predict[:-1], next(images.rglob('*.png')), '--out', tmp_path / 'predicted')
+    assert list((tmp_path / 'predicted').glob('*.json'))
 
 
 def test_given_again_it_goes_on(report, spoilt, capsys):
