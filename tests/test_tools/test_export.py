@@ -78,7 +78,9 @@ def test_file_within_1e_4_of_pytorch(name, shape, options, suffix, tmp_path, cap
     # once more from outside: other batches, heights and widths, and the framework's model
     cfg = read_config(config)
     model = load_model(cfg, checkpoint)
-    sizes = [(1, *shape), (4, *shape)] if is_classifier else [(1, 3, 128, 96), (2, 3, 224, 160)]
+    # A program of torch.export takes no map of a side of one where its example had none.
+    least = 32 if suffix == 'onnx' else 64
+    sizes = [(1, *shape), (4, *shape)] if is_classifier else [(2, 3, 224, 160), (1, 3, least, 96), (1, 3, 100, 141)]
     extra = {'mmuniformer.json': ''}
     if suffix == 'onnx':
         import onnx
