@@ -6,7 +6,7 @@ ARCH ?= uniformer
 # One test process a core, one thread a process
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
 
-.PHONY: help setup demo test test-slow lint
+.PHONY: help setup demo test test-slow lint docs
 
 help:
 	@echo 'make demo [TASK=recognition]  train a small model on generated data and show what it learned'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test                     the tests, in parallel, without the slow ones'
 	@echo 'make test-slow                the slow tests'
 	@echo 'make lint                     ruff'
+	@echo 'make docs                     the documentation as a site, into site/'
 	@echo 'make setup                    only the environment, which the others make when it is missing'
 
 setup:
@@ -30,3 +31,9 @@ test-slow: setup
 
 lint: setup
 	@.venv/bin/ruff check .
+
+# An installed pin is not looked for again, so a second run needs no network. Warnings, dead links too, are errors.
+docs: setup
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/lock-docs.txt
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
+	@echo 'The site is in site/; open site/index.html.'
