@@ -23,7 +23,7 @@ class Detection(Task):
     name = 'detection'
     config = 'configs/demo/uniformer-demo_detection.py'
     metric = 'coco/bbox_mAP_50'
-    floor = 0.5
+    floor = 0.7
     others = ('coco/bbox_mAP', 'coco/segm_mAP_50', 'coco/segm_mAP')
     dump = 'DumpDetResults'
 

@@ -1,6 +1,9 @@
-"""The demo of detection: scenes of shapes, their files in COCO's format, and which objects count as found."""
+"""The demo of detection: scenes of shapes, their files in COCO's format, and the demo as a command."""
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -177,3 +180,41 @@ class TestFound:
 
     def test_none(self):
         assert self.count(torch.zeros(0, 4), [], []) == (0, 0)
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    return [sys.executable, str(ROOT / 'demo/train_demo.py'), '--task', 'detection',
+            '--work-dir', str(folder / 'out'), '--data-root', str(folder / 'data'), *options]
+
+
+def check_outcome(folder: Path) -> dict:
+    report = json.loads((folder / 'out/report.json').read_text())
+    assert (report['task'], report['metric']) == ('detection', 'coco/bbox_mAP_50')
+    assert set(report['others']) == {'coco/bbox_mAP', 'coco/segm_mAP', 'coco/segm_mAP_50'}
+    for pair in (report, *report['others'].values()):
+        assert 0 <= pair['value'] <= 1 and 0 <= pair['baseline'] < 0.1
+    assert report['one_frame_value'] is None
+    assert (folder / report['checkpoint']).is_file()
+    for name in ('learning_curve.png', 'contact_sheet.png'):
+        assert cv2.imread(str(folder / 'out' / name)).std() > 10
+    return report
+
+
+def test_small(tmp_path):
+    """The whole demo on a few images: it draws, takes steps, tests, and leaves its report and pictures."""
+    options = ('--min-value', '0', '--cfg-options', 'generator.train=4', 'generator.val=4', 'train_cfg.max_epochs=1',
+               'default_hooks.logger.interval=1')
+    done = subprocess.run(command(tmp_path, *options), cwd=tmp_path, text=True, capture_output=True, timeout=600,
+                          env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    check_outcome(tmp_path)
+    assert (tmp_path / 'out/epoch_1.pth').is_file()
+
+
+@pytest.mark.slow
+def test_whole(tmp_path):
+    from demokit.detection import Detection
+    done = subprocess.run(command(tmp_path), cwd=tmp_path, text=True, capture_output=True,
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert check_outcome(tmp_path)['value'] >= Detection.floor
