@@ -3,8 +3,8 @@
 runner_type = 'FlexibleRunner'
 strategy = dict(
     type='FSDPStrategy',
-    # Parameters keep their names, so that the rules of paramwise_cfg and frozen stages work (use_orig_params is MMEngine's
-    # default).
+    # Parameters keep their names, so that the rules of paramwise_cfg and frozen stages work (use_orig_params is
+    # MMEngine's default).
     model_wrapper=dict(type='MMFullyShardedDataParallel', auto_wrap_policy='mmuniformer.wrap_blocks'),
     # The first process writes checkpoints of whole tensors, as those of a training that is not sharded.
     state_dict_cfg='full')
