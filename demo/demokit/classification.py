@@ -7,8 +7,8 @@ import numpy as np
 from mmengine.config import Config
 
 from mmuniformer.datasets.generated.shapes import NAMES, generate_shapes
+from mmuniformer.visualization import Cell, strip
 
-from .sheet import Cell, strip
 from .task import Task
 
 PICTURES = 6  # in a row of the contact sheet

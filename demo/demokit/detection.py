@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 
 from mmuniformer.datasets.generated.instances import generate_instances
+from mmuniformer.visualization import Cell
 
-from .sheet import Cell
 from .task import Task
 
 IMAGES, MISTAKES = 12, 4  # on the contact sheet, and how many of them at most because something is wrong in them

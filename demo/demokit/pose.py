@@ -8,8 +8,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mmuniformer.datasets.generated.keypoints import generate_keypoints
+from mmuniformer.visualization import Cell
 
-from .sheet import Cell
 from .task import Task
 
 IMAGES = 16  # on the contact sheet

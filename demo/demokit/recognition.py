@@ -7,8 +7,8 @@ import numpy as np
 from mmengine.config import Config
 
 from mmuniformer.datasets.generated import MOTIONS, generate_motion
+from mmuniformer.visualization import Cell, strip
 
-from .sheet import Cell, strip
 from .task import Task
 
 

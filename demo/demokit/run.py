@@ -7,11 +7,10 @@ from mmengine.config import Config
 import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
 from mmuniformer.engine.launch import LOADERS, build_runner, read_config
 from mmuniformer.engine.testing import evaluate
+from mmuniformer.visualization import draw_curve, draw_sheet
 
 from .attempts import Attempts
-from .curve import draw_curve
 from .report import Report
-from .sheet import draw_sheet
 from .task import ROOT, Task
 
 

@@ -11,8 +11,8 @@ from mmengine.registry import METRICS
 from mmengine.structures import PixelData
 
 from mmuniformer.datasets.generated.masks import generate_masks
+from mmuniformer.visualization import Cell, strip
 
-from .sheet import Cell, strip
 from .task import Task
 
 IMAGES = 16  # on the contact sheet

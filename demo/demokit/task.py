@@ -6,8 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmuniformer.engine.testing import evaluate
-
-from .sheet import Cell
+from mmuniformer.visualization import Cell
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,6 +1,5 @@
 """From a config, a checkpoint and a file to what the model sees in it."""
 import contextlib
-import io
 import threading
 import warnings
 from collections import deque
@@ -21,6 +20,7 @@ from .errors import PredictError
 from .labels import find_meta
 from .media import Clip, FramesClip, ListClip, Stream, VideoClip, kind, read_image
 from .output import CODECS, Output
+from .quiet import quiet
 from .tasks import TASKS, FrameTask
 from .timeline import own_parts, windows
 from .weights import check_fit, read_checkpoint
@@ -74,7 +74,8 @@ class Predictor:
             if kind_of_task != 'pose':
                 raise PredictError(f'A detector is for pose estimation, and {self.config} is of {kind_of_task}')
             options['detector'] = _detector(*map(str, detector))
-        with self._in_scope(), _quiet():
+        # What is wrong with the weights is checked and said after it.
+        with self._in_scope(), quiet(MMLogger.get_current_instance()):
             try:
                 meta = find_meta(cfg, content.get('meta'), labels)
                 self.task = TASKS[self.scope](cfg, str(path), device or get_device(), meta, **options)
@@ -349,17 +350,3 @@ def _interruptible(may: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         if not may:
             raise
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to themselves the lines that loading prints; what is wrong with the weights is checked and said after it."""
-    logger = MMLogger.get_current_instance()  # made before the redirection, or it would go on writing there
-    level = logger.level
-    logger.setLevel('ERROR')
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)

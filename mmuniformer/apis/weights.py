@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from mmuniformer.checkpoint import CheckpointError
 from mmuniformer.checkpoint.layouts import unwrap
-from mmuniformer.checkpoint.reading import read
 from mmuniformer.engine.launch import check_checkpoint
 
 from .errors import PredictError
@@ -23,8 +22,7 @@ def read_checkpoint(source: str) -> tuple[Mapping[str, Any], Path]:
         PredictError: It can't be read, or has the names of the official release; says how to convert it.
     """
     try:
-        check_checkpoint(source)
-        content, path = read(source)
+        content, path = check_checkpoint(source)
         unwrap(content)
     except (SystemExit, CheckpointError) as error:
         raise PredictError(str(error)) from error

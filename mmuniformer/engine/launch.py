@@ -36,22 +36,26 @@ def read_config(path: str) -> Config:
     raise SystemExit(f'No config file {path}.' + (f' Is it {files[near[0]]}?' if near else ''))
 
 
-def check_checkpoint(source: str) -> None:
+def check_checkpoint(source: str) -> tuple[Any, Path]:
     """Leave with one line where a whole model can't be loaded from ``source``.
 
     A Runner takes the names of OpenMMLab's frameworks alone, and from an official file it would take nothing and go on.
+
+    Returns:
+        What the file holds, and where it lies.
     """
     try:
-        content, _ = read(source)
+        content, path = read(source)
     except CheckpointError as error:
         raise SystemExit(str(error)) from error
     try:
         layout = sort_out(content).layout
     except CheckpointError:
-        return  # another network's, for the Runner to judge
+        return content, path  # another network's, for the Runner to judge
     if layout.startswith('official'):
         raise SystemExit(f'{source} has the names of the official release ({layout}). Convert it first: '
                          f'python tools/model_converters/convert.py {source} FILE --to mm')
+    return content, path
 
 
 def work_dir(cfg: Config, config_path: str, given: str = None) -> str:

@@ -1,10 +1,7 @@
 """Writing a part of a model as ONNX or as a program of ``torch.export``."""
-import contextlib
 import importlib.util
-import io
 import json
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmuniformer.apis import PredictError
+from mmuniformer.apis.quiet import quiet
 
 from .parts import Backbone
 
@@ -53,7 +51,7 @@ def write(part: nn.Module, shape: Sequence[int], about: Mapping[str, Any], path:
     """
     auto = torch.export.Dim.AUTO
     open_dims = [0, len(shape) - 1, len(shape)] if isinstance(part, Backbone) else [0]
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet(logging.getLogger('torch.onnx')):
         program = torch.export.export(part, (example(shape), ), dynamic_shapes=(dict.fromkeys(open_dims, auto), ))
         if path.suffix == '.pt2':
             torch.export.save(program, path, extra_files={f'{DESCRIPTION}.json': json.dumps(about)})
@@ -66,17 +64,3 @@ def write(part: nn.Module, shape: Sequence[int], about: Mapping[str, Any], path:
         text = value if isinstance(value, str) else json.dumps(value)
         model.metadata_props.add(key=f'{DESCRIPTION}.{key}', value=text)
     onnx.save(model, path)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Without the exporter's progress and its warnings about symbols and versions."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)

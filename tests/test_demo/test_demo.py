@@ -64,7 +64,7 @@ def test_interrupted_and_short_of_its_aim(tmp_path):
     assert f'acc/top1 is {report["value"]:.3f}, but should be at least 1.010' in second.stderr
     assert 'chance' in second.stdout and 'one frame repeated' in second.stdout
 
-    from demokit.curve import read_scalars
+    from mmuniformer.visualization import read_scalars
     losses, accuracies = read_scalars(tmp_path / 'out', 'loss', 'acc/top1')
     assert list(losses) == [step / 4 for step in range(1, 13)]
     # The kill may have come between a checkpoint and the test after it, which is not made again.

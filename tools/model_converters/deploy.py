@@ -18,7 +18,6 @@ from torch import nn
 
 import mmuniformer  # noqa: F401  (registers the backbones)
 from mmuniformer.checkpoint import CheckpointError
-from mmuniformer.checkpoint.reading import read
 from mmuniformer.engine.launch import check_checkpoint, read_config
 from mmuniformer.models.backbones.base import BaseUniFormer
 
@@ -94,8 +93,7 @@ def main(argv=None) -> int:
             if Path(source).resolve() in (args.out.resolve(), target.resolve()):
                 raise ValueError(f'{source} would be overwritten: name another file to write')
         cfg = read_config(args.config)
-        check_checkpoint(args.checkpoint)
-        content, _ = read(args.checkpoint)
+        content, _ = check_checkpoint(args.checkpoint)
         if not isinstance(content.get('state_dict'), dict):
             raise ValueError(f'{args.checkpoint} has no `state_dict`: give a checkpoint that a Runner wrote')
         init_default_scope(cfg.get('default_scope', 'mmengine'))

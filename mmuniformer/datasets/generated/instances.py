@@ -3,17 +3,16 @@
 Place, size, angle, colours, patterns and who hides whom are drawn without a look at the class, so only the outline
 tells the classes apart.
 """
-import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .progress import progress
+from .coco import write_coco
 from .scene import Instance, Scene, draw_scene
 from .shapes import NAMES
-from .store import close_store, open_store
 
 #: Classes, of those in :data:`~mmuniformer.datasets.generated.shapes.NAMES`; COCO's category ids count from 1.
 CLASSES = ('triangle', 'square', 'star', 'arrow', 'ellipse', 'heart')
@@ -58,31 +57,14 @@ def generate_instances(root: str | os.PathLike, train: int = 800, val: int = 200
         FileExistsError: ``root`` holds files that no generator wrote.
     """
     root = Path(root)
-    for name, count in dict(train=train, val=val).items():
-        if count < 1:
-            raise ValueError(f'{name}={count}: a split needs at least one image')
     recipe = dict(generator='instances', version=1, train=train, val=val, seed=seed, size=list(size))
-    if open_store(root, recipe):
-        return root
-
-    (root / 'annotations').mkdir(exist_ok=True)
-    todo = [(split, name, i) for split, (name, count) in enumerate((('train2017', train), ('val2017', val)))
-            for i in range(count)]
-    content = {name: dict(images=[], annotations=[]) for name in ('train2017', 'val2017')}
-    for split, name, i in progress(todo, f'drawing images in {root}'):
-        scene = draw_instances(np.random.default_rng([seed, split, i]), size)
-        path = root / name / f'{i + 1:012d}.png'
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), scene.image)
-        images, annotations = content[name]['images'], content[name]['annotations']
-        images.append(dict(id=i + 1, file_name=path.name, height=size[0], width=size[1]))
-        annotations += [_annotation(instance, len(annotations) + k, i + 1)
-                        for k, instance in enumerate(scene.instances, 1)]
     categories = [dict(id=index, name=name, supercategory='shape') for index, name in enumerate(CLASSES, 1)]
-    for name, lists in content.items():
-        file = root / 'annotations' / f'instances_{name}.json'
-        file.write_text(json.dumps(dict(info={}, licenses=[], categories=categories, **lists)))
-    close_store(root, recipe)
+
+    def draw(rng: np.random.Generator, _: int) -> tuple[np.ndarray, Sequence[Instance]]:
+        scene = draw_instances(rng, size)
+        return scene.image, scene.instances
+
+    write_coco(root, recipe, 'instances', categories, draw, _annotation)
     return root
 
 

@@ -4,7 +4,6 @@ A figure faces the viewer or turns its back. Both its sides look the same, so wh
 from its face alone: seen in a mirror it is a figure of the same kind whose sides have changed places, as that of a
 person is, and training may flip images.
 """
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .coco import write_coco
 from .drawing import SHAPES, paint
-from .progress import progress
-from .store import close_store, open_store
 
 #: COCO's keypoints of a person, in its order.
 KEYPOINTS = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder', 'left_elbow',
@@ -287,31 +285,11 @@ def generate_keypoints(root: str | os.PathLike, train: int = 1600, val: int = 20
         FileExistsError: ``root`` holds files that no generator wrote.
     """
     root = Path(root)
-    for name, count in dict(train=train, val=val).items():
-        if count < 1:
-            raise ValueError(f'{name}={count}: a split needs at least one image')
     recipe = dict(generator='keypoints', version=1, train=train, val=val, seed=seed, size=list(size))
-    if open_store(root, recipe):
-        return root
-
-    (root / 'annotations').mkdir(exist_ok=True)
-    todo = [(split, name, i) for split, (name, count) in enumerate((('train2017', train), ('val2017', val)))
-            for i in range(count)]
-    content = {name: dict(images=[], annotations=[]) for name in ('train2017', 'val2017')}
-    for split, name, i in progress(todo, f'drawing figures in {root}'):
-        image, figures = draw_figures(np.random.default_rng([seed, split, i]), 1 + i % 2, size)
-        path = root / name / f'{i + 1:012d}.png'
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), image)
-        images, annotations = content[name]['images'], content[name]['annotations']
-        images.append(dict(id=i + 1, file_name=path.name, height=size[0], width=size[1]))
-        annotations += [_annotation(figure, len(annotations) + k, i + 1) for k, figure in enumerate(figures, 1)]
     category = dict(id=1, name='person', supercategory='person', keypoints=list(KEYPOINTS),
                     skeleton=[list(link) for link in _LINKS])
-    for name, lists in content.items():
-        file = root / 'annotations' / f'person_keypoints_{name}.json'
-        file.write_text(json.dumps(dict(info={}, licenses=[], categories=[category], **lists)))
-    close_store(root, recipe)
+    write_coco(root, recipe, 'person_keypoints', [category], lambda rng, i: draw_figures(rng, 1 + i % 2, size),
+               _annotation)
     return root
 
 

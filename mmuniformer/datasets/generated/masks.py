@@ -9,6 +9,7 @@ import numpy as np
 from .progress import progress
 from .scene import draw_scene
 from .shapes import NAMES
+from .splits import check_counts, samples
 from .store import close_store, open_store
 
 SHOWN = ('triangle', 'square', 'star', 'arrow', 'ellipse', 'heart')
@@ -59,16 +60,12 @@ def generate_masks(root: str | os.PathLike, train: int = 1600, val: int = 200, s
         FileExistsError: ``root`` holds files that no generator wrote.
     """
     root = Path(root)
-    for name, count in dict(train=train, val=val).items():
-        if count < 1:
-            raise ValueError(f'{name}={count}: a split needs at least one image')
+    check_counts(train=train, val=val)
     recipe = dict(generator='masks', version=1, train=train, val=val, seed=seed, size=size)
     if open_store(root, recipe):
         return root
 
-    todo = [(split, name, i) for split, (name, count) in enumerate((('training', train), ('validation', val)))
-            for i in range(count)]
-    for split, name, i in progress(todo, f'drawing scenes in {root}'):
+    for split, name, i in progress(samples(train, val, ('training', 'validation')), f'drawing scenes in {root}'):
         image, mask = (root / kind / name / f'{i:05d}.png' for kind in ('images', 'annotations'))
         if not mask.exists():
             _write((image, mask), draw_masked(np.random.default_rng([seed, split, i]), size))

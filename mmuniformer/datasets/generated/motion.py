@@ -14,6 +14,7 @@ import numpy as np
 
 from .drawing import SHAPES, colours, paint
 from .progress import progress
+from .splits import check_counts, samples
 from .store import close_store, open_store
 
 # The coordinate that moves, and its sign. The picture's y axis points down; OpenCV's angles turn anticlockwise.
@@ -120,10 +121,7 @@ def generate_motion(root: str | os.PathLike, train: int = 1600, val: int = 240, 
         OSError: OpenCV can't write mp4 video here.
     """
     root = Path(root)
-    for name, count in dict(train=train, val=val).items():
-        if count < len(MOTIONS) or count % len(MOTIONS):
-            raise ValueError(f'{name}={count}: the clips of a split must be a multiple of {len(MOTIONS)}, '
-                             'so that every class has as many')
+    check_counts(len(MOTIONS), 'clips', train=train, val=val)
     if size % 2:
         raise ValueError(f'size={size}: mp4 frames need an even side')
     recipe = dict(generator='motion', version=1, train=train, val=val, seed=seed, size=size, frames=frames, fps=fps)
@@ -131,9 +129,7 @@ def generate_motion(root: str | os.PathLike, train: int = 1600, val: int = 240, 
         return root
 
     motions = list(MOTIONS)
-    todo = [(split, name, i) for split, (name, count) in enumerate((('train', train), ('val', val)))
-            for i in range(count)]
-    for split, name, i in progress(todo, f'drawing videos in {root}'):
+    for split, name, i in progress(samples(train, val), f'drawing videos in {root}'):
         path = root / name / f'{i:05d}.mp4'
         if not path.exists():
             clip = draw_clip(np.random.default_rng([seed, split, i]), motions[i % len(motions)], size, frames, fps)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .drawing import SHAPES, colours, paint
 from .progress import progress
+from .splits import check_counts, samples
 from .store import close_store, open_store
 
 #: Classes, in the order of :data:`~mmuniformer.datasets.generated.drawing.SHAPES`.
@@ -64,17 +65,12 @@ def generate_shapes(root: str | os.PathLike, train: int = 4000, val: int = 400, 
         FileExistsError: ``root`` holds files that no generator wrote.
     """
     root = Path(root)
-    for name, count in dict(train=train, val=val).items():
-        if count < len(NAMES) or count % len(NAMES):
-            raise ValueError(f'{name}={count}: the images of a split must be a multiple of {len(NAMES)}, so that every '
-                             'class has as many')
+    check_counts(len(NAMES), 'images', train=train, val=val)
     recipe = dict(generator='shapes', version=1, train=train, val=val, seed=seed, size=size)
     if open_store(root, recipe):
         return root
 
-    todo = [(split, name, i) for split, (name, count) in enumerate((('train', train), ('val', val)))
-            for i in range(count)]
-    for split, name, i in progress(todo, f'drawing images in {root}'):
+    for split, name, i in progress(samples(train, val), f'drawing images in {root}'):
         label = i % len(NAMES)
         # Folders sort as the classes are numbered.
         folder = root / name / f'{label} {NAMES[label]}'
