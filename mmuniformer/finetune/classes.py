@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
-from mmuniformer.datasets.generated.progress import progress
+from mmuniformer.progress import progress
 from mmuniformer.visualization import Cell, draw_sheet
 
 from .findings import Findings, FinetuneError

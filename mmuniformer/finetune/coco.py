@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 
-from mmuniformer.datasets.generated.progress import progress
+from mmuniformer.progress import progress
 
 from .findings import Findings, FinetuneError
 from .options import Options

@@ -6,7 +6,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmuniformer.datasets.generated.progress import Bar
+from mmuniformer.progress import Bar
 
 
 class ProgressHook(Hook):

@@ -7,7 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .progress import progress
+from mmuniformer.progress import progress
+
 from .splits import check_counts, samples
 from .store import close_store, open_store
 

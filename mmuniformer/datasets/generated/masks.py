@@ -6,7 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .progress import progress
+from mmuniformer.progress import progress
+
 from .scene import draw_scene
 from .shapes import NAMES
 from .splits import check_counts, samples

@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmuniformer.progress import progress
+
 from .drawing import SHAPES, colours, paint
-from .progress import progress
 from .splits import check_counts, samples
 from .store import close_store, open_store
 

@@ -12,8 +12,8 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import METRICS
 from PIL import Image, UnidentifiedImageError
 
-from mmuniformer.datasets.generated.progress import progress
 from mmuniformer.models.backbones.arch import Arch
+from mmuniformer.progress import progress
 from mmuniformer.visualization import Cell, draw_sheet, strip
 
 from ..config import loaders
