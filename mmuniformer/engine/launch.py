@@ -247,11 +247,14 @@ def one_line_errors(cfg: Config) -> Iterator[None]:
     # CheckpointError: weights to start from, in an init_cfg
     except (CheckpointError, CheckpointWriteError, NonFiniteError) as error:
         raise SystemExit(str(error)) from error
-    except FileNotFoundError as error:
-        missing = [f'{path} ({key})' for key, path in data_paths(cfg) if not Path(path).exists()]
-        if not missing:
+    except (FileNotFoundError, AssertionError) as error:
+        missing = {key: path for key, path in data_paths(cfg) if not Path(path).exists()}
+        # MMPose and MMSegmentation assert that annotations are there; other assertions are about other things.
+        asserted = isinstance(error, AssertionError)
+        if not missing or (asserted and not any(path in str(error) for path in missing.values())):
             raise
-        raise SystemExit(f'Not there: {", ".join(missing)}. Prepare the data as the README of the config says, or name '
+        listed = ', '.join(f'{path} ({key})' for key, path in missing.items())
+        raise SystemExit(f'Not there: {listed}. Prepare the data as the README of the config says, or name '
                          'its place with --cfg-options KEY=PATH, the key in brackets.') from error
 
 
@@ -279,3 +282,6 @@ def _dataset_paths(key: str, dataset: Any) -> Iterator[tuple[str, str]]:
     for option, path in named.items():
         if isinstance(path, str) and path and '://' not in os.path.join(root, path):
             yield f'{key}.{option}', os.path.join(root, path)
+    boxes = dataset.get('bbox_file')  # MMPose's detected persons, which it doesn't look for in the root
+    if boxes and '://' not in boxes:
+        yield f'{key}.bbox_file', boxes

@@ -155,6 +155,17 @@ class TestMissing:
         with pytest.raises(FileNotFoundError, match='deep inside'), launch.one_line_errors(Config()):
             raise FileNotFoundError('deep inside')
 
+    def test_data_that_a_framework_asserts(self, tmp_path):
+        cfg = Config(dict(val_dataloader=dict(dataset=dict(data_root=str(tmp_path), ann_file='a.json'))))
+        with pytest.raises(SystemExit, match=r'^Not there: .*a.json \(val_dataloader.dataset.ann_file\)\. '), \
+                launch.one_line_errors(cfg):
+            raise AssertionError(f'Annotation file `{tmp_path}/a.json`does not exist')
+
+    def test_other_assertions_are_not_blamed_on_data(self):
+        cfg = Config(dict(train_dataloader=dict(dataset=dict(ann_file='gone.json'))))
+        with pytest.raises(AssertionError, match='shapes differ'), launch.one_line_errors(cfg):
+            raise AssertionError('shapes differ')
+
     def test_clip_read_in_a_worker(self):
         inside = 'Caught ClipReadError in DataLoader worker process 0.\nOriginal Traceback:\n  ...\n' \
                  'mmuniformer.datasets.transforms.loading.ClipReadError: a.mp4 is not there\n'
@@ -184,14 +195,18 @@ class TestMissing:
                 dict(data_root='data/ade', data_prefix=dict(img_path='img', seg_map_path='seg'), ann_file=''),
                 dict(data_root='s3://bucket', ann_file='a.json'),
                 dict(data_prefix='/abs')])),
-            test_dataloader=dict(dataset=dict(type='ImageNet', data_root='data/imagenet', split='val'))))
+            test_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=[
+                dict(type='ImageNet', data_root='data/imagenet', split='val'),
+                dict(data_root='data/coco', ann_file='ann/val.json', bbox_file='data/found.json')]))))
         assert dict(launch.data_paths(cfg)) == {
             'train_dataloader.dataset.dataset.ann_file': 'data/coco/ann/train.json',
             'train_dataloader.dataset.dataset.data_prefix.img': 'data/coco/train/',
             'val_dataloader.dataset.datasets.0.data_prefix.img_path': 'data/ade/img',
             'val_dataloader.dataset.datasets.0.data_prefix.seg_map_path': 'data/ade/seg',
             'val_dataloader.dataset.datasets.2.data_prefix': '/abs',
-            'test_dataloader.dataset.data_root': 'data/imagenet',
+            'test_dataloader.dataset.datasets.0.data_root': 'data/imagenet',
+            'test_dataloader.dataset.datasets.1.ann_file': 'data/coco/ann/val.json',
+            'test_dataloader.dataset.datasets.1.bbox_file': 'data/found.json',
         }
 
 
