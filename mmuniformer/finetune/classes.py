@@ -115,11 +115,9 @@ class ClassTask(Task):
         return samples
 
     def _fit_to_classes(self, samples: list[Sample], findings: Findings) -> list[Sample]:
-        labels = {name: label for label, name in enumerate(self.classes)}
         fitting = []
         for sample in samples:
-            if sample.stratum in labels:
-                sample.info['label'] = labels[sample.stratum]
+            if sample.stratum in self.classes:
                 fitting.append(sample)
             else:
                 findings.bad('classes of the validation data that the training data lack',
@@ -212,6 +210,7 @@ def _share(part: int, whole: int) -> str:
     return f'{100 * part / whole:.1f} %' if whole else ''
 
 
-def _natural(name: str) -> list:
-    """2 before 10."""
-    return [(0, int(part), '') if part.isdigit() else (1, 0, part) for part in re.split(r'(\d+)', name) if part]
+def _natural(name: str) -> tuple:
+    """2 before 10; what differs in zeros alone (1 and 01) has an order, too."""
+    parts = [(0, int(part), '') if part.isdecimal() else (1, 0, part) for part in re.split(r'(\d+)', name) if part]
+    return parts, name

@@ -129,6 +129,21 @@ class TestBadInput:
         shutil.copy(coco / 'all.json', tmp_path / 'more.json')
         self.check('holds 2 json files .all.json, more.json.: give one as --data', tmp_path, tmp_path / 'out2')
 
+    def test_images_of_one_name_in_several_folders(self, coco, tmp_path):
+        """COCO's layout: the json's name tells whose its images are, and nothing is guessed."""
+        for name in ('train2017', 'val2017'):
+            shutil.copytree(coco / 'images', tmp_path / name)
+            (tmp_path / 'annotations').mkdir(exist_ok=True)
+            shutil.copy(coco / 'all.json', tmp_path / f'annotations/instances_{name}.json')
+        train, val = (tmp_path / f'annotations/instances_{name}.json' for name in ('train2017', 'val2017'))
+        run('detection', train, tmp_path / 'out', val=val, prepare=True, batch_size=2)
+        for name in ('train', 'val'):
+            content = json.loads((tmp_path / f'out/data/{name}.json').read_text())
+            assert {Path(image['file_name']).parent.name for image in content['images']} == {f'{name}2017'}
+        val.rename(tmp_path / 'annotations/test.json')
+        self.check('several folders .*train2017, .*val2017.: name theirs by --images', train, tmp_path / 'out2',
+                   val=tmp_path / 'annotations/test.json')
+
     def test_no_annotation(self, coco, tmp_path):
         shutil.copytree(coco, tmp_path / 'data')
         change(tmp_path / 'data', lambda content: content.update(annotations=[]))
