@@ -82,4 +82,6 @@ def as_peer(name: str, backbone: BaseUniFormer) -> nn.Module:
     """A peer by its name in :data:`PEERS`, in the backbone's mode and on its device."""
     device = next(backbone.parameters()).device
     with torch.no_grad():
-        return PEERS[name](backbone).to(device).train(backbone.training)
+        peer = PEERS[name](backbone).to(device)
+    peer.train(backbone.training)  # of some of them this returns nothing
+    return peer

@@ -1,9 +1,11 @@
 """Layers by themselves, where the backbones' tests do not show a fault clearly."""
+from functools import partial
+
 import pytest
 import torch
 
-from mmuniformer.models.layers import DropPath
-from mmuniformer.models.layers.conv import depthwise
+from mmuniformer.models.layers import DropPath, FeedForward
+from mmuniformer.models.layers.conv import depthwise, pointwise_conv
 from mmuniformer.models.layers.window import window_partition, window_unpartition
 from mmuniformer.ops import attention, pointwise
 
@@ -68,3 +70,33 @@ def test_depthwise_gradients_in_half_precision_on_the_cpu():
         with torch.autocast('cpu', torch.bfloat16):
             layer(x).float().square().sum().backward()
         torch.testing.assert_close(layer.weight.grad, expected, rtol=0.05, atol=0.05 * expected.abs().max().item())
+
+
+def _kept_by(network, x):
+    """Sizes of what a feed-forward network keeps for its backward pass, without its weights."""
+    weights = {parameter.data_ptr() for parameter in network.parameters()}
+    kept = {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.setdefault(t.data_ptr(), t), lambda t: t):
+        network(x)
+    return sorted(t.numel() for pointer, t in kept.items() if pointer not in weights)
+
+
+@pytest.mark.parametrize('linear', [torch.nn.Linear, partial(pointwise_conv, 3)])
+def test_feed_forward_keeps_its_hidden_tokens_once(linear):
+    network = FeedForward(8, 32, linear=linear)
+    assert _kept_by(network, torch.rand(5, 8)) == [5 * 8, 5 * 32]
+
+
+def test_feed_forward_calls_what_was_put_into_it():
+    x, network = torch.rand(5, 8), FeedForward(8, 32)
+    plain = network(x)
+    seen = []
+    handle = network.fc2.register_forward_hook(lambda *_: seen.append(True))
+    torch.testing.assert_close(network(x), plain)
+    handle.remove()
+    assert seen
+
+    network.fc2 = torch.nn.Sequential(network.fc2, torch.nn.Tanh())  # as an adapter would be
+    torch.testing.assert_close(network(x), plain.tanh())
+    network.fc2, network.act = network.fc2[0], torch.nn.ReLU()
+    torch.testing.assert_close(network(x), network.fc2(network.fc1(x).relu()))

@@ -1,9 +1,9 @@
-"""Linear and GELU in one operation."""
+"""Linear and GELU in one operation; GELU and Linear that keep less for the backward pass."""
 import pytest
 import torch
 import torch.nn.functional as F
 
-from mmuniformer.ops import linear_gelu
+from mmuniformer.ops import gelu_linear, linear_gelu
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16])
@@ -36,3 +36,49 @@ def test_gradients_flow_where_they_are_wanted():
     gradient, = torch.autograd.grad(linear_gelu(x, weight, bias).sum(), x)
     expected, = torch.autograd.grad(F.gelu(F.linear(x, weight, bias)).sum(), x)
     torch.testing.assert_close(gradient, expected)
+
+
+def gelu_and_linear(x, weight, bias):
+    return F.linear(F.gelu(x), weight.flatten(1), bias)
+
+
+def gelu_linear_inputs(dtype=torch.float32, trailing=()):
+    shapes = (2, 5, 3, 17), (9, 17, *trailing), (9, )
+    return tuple(torch.randn(*shape, dtype=dtype, requires_grad=True) for shape in shapes)
+
+
+@pytest.mark.parametrize('trailing', [(), (1, 1, 1)])
+@pytest.mark.parametrize('autocast', [False, True])
+def test_gelu_linear_is_gelu_and_linear(trailing, autocast):
+    inputs = gelu_linear_inputs(trailing=trailing)
+    with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        results = [function(*inputs) for function in (gelu_linear, gelu_and_linear)]
+    assert results[0].dtype == results[1].dtype
+    torch.testing.assert_close(*results)
+    output = torch.randn_like(results[0])
+    tolerance = dict(rtol=1e-2, atol=1e-2) if autocast else {}
+    for ours, theirs in zip(*(torch.autograd.grad(result, inputs, output) for result in results)):
+        torch.testing.assert_close(ours, theirs, **tolerance)
+
+
+def test_gelu_linear_gradients_of_gradients():
+    inputs = gelu_linear_inputs(torch.float64)
+    assert torch.autograd.gradcheck(gelu_linear, inputs)
+    assert torch.autograd.gradgradcheck(gelu_linear, inputs)
+
+
+@pytest.mark.parametrize('frozen', range(3))
+def test_gelu_linear_with_frozen_inputs(frozen):
+    inputs = gelu_linear_inputs()
+    inputs[frozen].requires_grad_(False)
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    for ours, theirs in zip(*(torch.autograd.grad(function(*inputs).sum(), wanted)
+                              for function in (gelu_linear, gelu_and_linear))):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_gelu_linear_keeps_its_input_and_weight_alone():
+    inputs, kept = gelu_linear_inputs(), []
+    with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda _: None):
+        gelu_linear(*inputs)
+    assert [tensor.data_ptr() for tensor in kept] == [tensor.data_ptr() for tensor in inputs[:2]]

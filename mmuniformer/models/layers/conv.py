@@ -50,17 +50,18 @@ class _PositionEmbed3d(_PositionEmbed, nn.Conv3d):
     pass
 
 
-class _Pointwise:
+class Pointwise:
+    """Mixed into a 1x1 convolution: the Linear over channels that it is."""
 
     def forward(self, x: Tensor) -> Tensor:
         return pointwise(x, self.weight, self.bias)
 
 
-class _Pointwise2d(_Pointwise, nn.Conv2d):
+class _Pointwise2d(Pointwise, nn.Conv2d):
     pass
 
 
-class _Pointwise3d(_Pointwise, nn.Conv3d):
+class _Pointwise3d(Pointwise, nn.Conv3d):
     pass
 
 
