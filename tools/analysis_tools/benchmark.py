@@ -7,17 +7,23 @@
 
 Both run in one process, in turn, on the same input with the same number of threads; figures are medians, and the ratio
 is taken within each repeat. With `plain` and `mmaction-uniformer` the weights are the same, and so must be the maps.
-Memory is of a process of its own for each: most bytes resident (CPU) or allocated (CUDA) over those after start-up.
+Memory is of a process of its own for each: most bytes resident (CPU) or allocated (CUDA) over those after start-up. On the
+CPU freed blocks are given back at once in it, so that it is what the model uses, not what glibc keeps for later.
 The share of the peak is of a large matrix product timed in the same repeats: one multiply-add is two operations, a
-training step three forward passes. Of a config its backbone is timed.
+training step three forward passes. The roofline is the least time of the same operations, one layer after the other, at
+this rate and at that of a large copy (mmuniformer/analysis/roofline.py). Of a config its backbone is timed.
 """
 import argparse
+import gc
 import json
+import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -28,7 +34,9 @@ from mmengine.registry import MODELS, init_default_scope
 import mmuniformer  # noqa: F401  (registers the backbones)
 from mmuniformer.analysis import count, default_shape
 from mmuniformer.analysis.peers import PEERS, SAME_NETWORK, as_peer, largest_difference
+from mmuniformer.analysis.roofline import bytes_of, flops_of, least_seconds
 from mmuniformer.analysis.timing import (
+    copy,
     inference,
     interleaved,
     matmul,
@@ -43,6 +51,8 @@ from mmuniformer.models.backbones.base import BaseUniFormer
 
 #: Side of the matrix product that stands for the machine's peak.
 PEAK_SIDE = {'cpu': 2048, 'cuda': 8192}
+#: Bytes of the copy that stands for the rate at which it moves them; more than a cache holds.
+COPY_BYTES = {'cpu': 2**28, 'cuda': 2**30}
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 
 
@@ -152,29 +162,39 @@ def measure(args: argparse.Namespace) -> dict:
     dtype, kind = getattr(torch, args.dtype), args.device.split(':')[0]
     models, x, backbone = prepare(args)
     result = dict(
-        command=' '.join(sys.argv[1:]), device=device_name(kind), torch=torch.__version__, threads=args.threads,
+        command=' '.join(sys.argv[1:]), device=device_name(kind),
+        date=datetime.now(timezone.utc).strftime('%Y-%m-%d'), torch=torch.__version__, threads=args.threads,
         input=list(x.shape), dtype=args.dtype, step='training' if args.train else 'inference')
     if args.peer in SAME_NETWORK and not args.train:
         outputs = [inference(model, x, dtype)() for model in models.values()]
         result['difference'] = largest_difference(*outputs)
+        del outputs
         if not result['difference'] < TOLERANCE[dtype]:
             raise ValueError(f'the maps differ by {result["difference"]:.1e} of their largest value: the times would '
                              'compare different things')
     runs = {name: (training if args.train else inference)(model, x, dtype) for name, model in models.items()}
     product, product_flops = matmul(args.device, dtype, PEAK_SIDE.get(kind, 2048))
-    seconds = interleaved({**runs, 'matmul': product}, args.warmup, args.repeats, kind)
+    moving, moved = copy(args.device, COPY_BYTES.get(kind, 2**28))
+    seconds = interleaved({**runs, 'matmul': product, 'copy': moving}, args.warmup, args.repeats, kind)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    peak = product_flops / medians['matmul']
+    peak, rate = product_flops / medians['matmul'], moved / medians['copy']
 
     # Counted on a model that was not folded: the work is the network's, however it is done.
-    fresh, shape = build(args)
-    flops = 2 * count(fresh.eval(), torch.rand(1, *shape)).flops * args.batch_size * (3 if args.train else 1)
+    operators = count(build(args)[0].eval(), x).operators
+    flops = sum(flops_of(operator, args.train) for operator in operators)
+    least = least_seconds(operators, dtype.itemsize, args.train, peak, rate)
     result.update(seconds=medians, all_seconds=seconds, throughput={n: len(x) / medians[n] for n in models},
-                  peak_flops_per_second=peak, flops=flops, share_of_peak=flops / medians['ours'] / peak)
+                  peak_flops_per_second=peak, flops=flops, share_of_peak=flops / medians['ours'] / peak,
+                  peak_bytes_per_second=rate,
+                  bytes=sum(bytes_of(operator, dtype.itemsize, args.train) for operator in operators),
+                  least_seconds=least, share_of_roofline=least / medians['ours'])
     if args.peer:
         result['ratio'] = asdict(ratio(seconds[args.peer], seconds['ours']))
     if not args.no_memory:
-        del models, runs, backbone
+        del models, runs, backbone, product, moving
+        if kind == 'cuda':  # the processes that follow need it
+            gc.collect()
+            torch.cuda.empty_cache()
         result['memory'] = {name: memory_in_child(name) for name in ['ours', args.peer] if name}
     return result
 
@@ -182,9 +202,13 @@ def measure(args: argparse.Namespace) -> dict:
 def memory_in_child(name: str) -> int:
     """:func:`memory` of one model in a new process started with this one's arguments."""
     command = [sys.executable, __file__, *sys.argv[1:], '--memory-of', name]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = {**os.environ, 'MALLOC_MMAP_THRESHOLD_': str(2**18)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise RuntimeError(f'measuring the memory of {name} failed: {done.stderr.strip().splitlines()[-1]}')
+        reason = (done.stderr.strip().splitlines() or ['it wrote nothing'])[-1]
+        if done.returncode == -signal.SIGKILL:
+            reason = 'out of memory: the system ended the process'
+        raise RuntimeError(f'measuring the memory of {name} failed: {reason}')
     return int(done.stdout.strip().splitlines()[-1])
 
 
@@ -218,11 +242,15 @@ def report(result: dict) -> str:
         lines.append(f'largest difference of the maps: {result["difference"]:.1e} of the largest value')
     lines.append(f'ours: {result["flops"] / 1e9:.1f} GFLOP, {result["share_of_peak"]:.0%} of the '
                  f'{result["peak_flops_per_second"] / 1e9:.0f} GFLOP/s of a matrix product')
+    lines.append(f'layer by layer at least {result["bytes"] / 1e6:.0f} MB, {result["flops"] / result["bytes"]:.0f} '
+                 f'FLOP a byte, and {result["share_of_roofline"]:.0%} of the roofline where a copy moves '
+                 f'{result["peak_bytes_per_second"] / 1e9:.1f} GB/s')
     return '\n'.join(lines)
 
 
 def main() -> None:
     args = parse_args()
+    torch.backends.cudnn.allow_tf32 = False  # PyTorch's default for convolutions, not for matrix products
     if args.memory_of:
         torch.set_num_threads(args.threads)
         print(memory(args))
