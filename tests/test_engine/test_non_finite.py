@@ -276,6 +276,49 @@ def test_a_gradient_that_is_bad_at_any_scale_is_caught(tmp_path, scaler_on_cpu):
     assert all(t.isfinite().all() for t in state(runner).values())
 
 
+def test_a_fixed_scale_far_too_large(tmp_path, scaler_on_cpu):
+    """Every gradient overflows on its way through the last layer, though loss and weights are finite.
+
+    Its rows are equal and 2^10, so both classes are as likely, and the gradients of the scores are 2^126 and -2^126:
+    finite, but no more when they are multiplied by the weights.
+    """
+    runner = toy.runner(tmp_path / 'run', hooks=[dict(type=HOOK, max_in_row=3, max_saved=2)],
+                        optim_wrapper=amp(2.**127))
+    torch.nn.init.constant_(runner.model.fc.weight, 2.**10)
+    torch.nn.init.zeros_(runner.model.fc.bias)
+    before = state(runner)
+    with pytest.raises(NonFiniteError) as error:
+        runner.train()
+    text = str(error.value)
+    assert 'gradient of iteration 3 is not finite (3 steps in a row' in text
+    assert 'fc (Linear) made the first non-finite gradient in the backward pass, from finite ones' in text
+    assert "loss_scale='dynamic') or lower it (now fixed at 1.701e+38)" in text
+    assert_same(state(runner), before)
+    saved = [torch.load(tmp_path / f'run/non_finite/iter_{number}.pth', weights_only=False) for number in (1, 2)]
+    assert [each['source']['module'] for each in saved] == ['fc', 'fc']
+    clips = [runner.train_dataloader.dataset[number]['inputs'] for number in range(2)]
+    assert all(torch.equal(each['batch']['inputs'][0], clip) for each, clip in zip(saved, clips))
+
+
+@pytest.mark.parametrize('action, bad', [('skip', [10, 11, 12]), ('rollback', [10, 12, 14])])
+def test_a_learning_rate_far_too_high_stops_it(tmp_path, action, bad):
+    """After eight good steps one makes weights so large that the sums of the first convolution overflow.
+
+    Each return to the checkpoint of the good steps is followed by such a step, which is finite itself.
+    """
+    schedule = dict(type='StepLR', step_size=8, gamma=1e41, by_epoch=False)
+    runner = toy.runner(tmp_path / 'run', length=8, epochs=2, hooks=[dict(type=HOOK, action=action, max_in_row=3)],
+                        param_scheduler=schedule)
+    with pytest.raises(NonFiniteError) as error:
+        runner.train()
+    said = str(error.value)
+    assert f'loss of iteration {bad[-1]} is not finite (3 steps in a row, 3 in all' in said
+    assert 'backbone.patch_embed1.proj (Conv3d) made the first' in said and 'learning rate (now 1e+38' in said
+    assert {path.stem for path in (tmp_path / 'run/non_finite').iterdir()} == {f'iter_{number}' for number in bad}
+    returns = log(runner).count(f'Went back to the weights of {tmp_path}/run/epoch_1.pth')
+    assert returns == (2 if action == 'rollback' else 0)
+
+
 def test_a_bad_loss_under_a_loss_scaler(tmp_path, scaler_on_cpu):
     runner = train(tmp_path, marked=[3], hooks=[dict(type=HOOK)], optim_wrapper=amp('dynamic'),
                    model=dict(type='ToyClassifier', way='forward'))

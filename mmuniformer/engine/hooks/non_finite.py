@@ -82,6 +82,7 @@ class NonFiniteHook(Hook):
         self.total = self.in_row = self.saved = 0
         self._what = None  # 'loss' or 'gradient' once this iteration went wrong
         self._drop_step = False
+        self._scale, self._is_scale_fixed = 1., False  # of the loss in the latest step
         self._rolled_back_to = None
         self._before = None
 
@@ -128,11 +129,11 @@ class NonFiniteHook(Hook):
             else:
                 self._step(**kwargs)
             return
-        scale = scaler.get_scale()
+        self._scale = scale = scaler.get_scale()
         self._did_step = False
         self._step(**kwargs)
-        is_fixed = scaler.get_scale() == scale
-        if on_any_process(not self._did_step and (is_fixed or scale <= self.min_loss_scale)):
+        self._is_scale_fixed = not self._did_step and scaler.get_scale() == scale
+        if on_any_process(not self._did_step and (self._is_scale_fixed or scale <= self.min_loss_scale)):
             self._what = 'gradient'
 
     def _note_step(self, optimizer, args, kwargs) -> None:
@@ -188,7 +189,7 @@ class NonFiniteHook(Hook):
             return model.parse_losses(found)
 
         with _states_kept(before['rng']), _buffers_kept(model), unsharded(runner.model):
-            return find_source(model, losses)
+            return find_source(model, losses, self._scale)
 
     def _save(self, runner: Runner, before: dict, source: Source) -> Path | None:
         if self.saved >= self.max_saved:
@@ -214,6 +215,9 @@ class NonFiniteHook(Hook):
             half = self._wrapper.cast_dtype in (None, torch.float16)
             advice.append('compute attention in float32: train without mixed precision (OptimWrapper instead of '
                           'AmpOptimWrapper)' + (" or with AmpOptimWrapper's dtype='bfloat16'" if half else ''))
+        if self._is_scale_fixed and source.kind == 'backward':
+            advice.insert(0, f"let the loss scale be found (AmpOptimWrapper's loss_scale='dynamic') or lower it (now "
+                             f'fixed at {self._scale:.4g})')
         if source.kind == 'input':
             advice = ['mend the data: the batch itself is not finite']
         advice.append('bound the gradients (optim_wrapper.clip_grad)' if not self._wrapper.clip_grad_kwargs else

@@ -50,7 +50,7 @@ def non_finite_state(model: nn.Module) -> list[str]:
     return [name for name, tensor in named if not is_finite(tensor)]
 
 
-def find_source(model: nn.Module, losses: Callable[[], tuple[Tensor, dict[str, Tensor]]]) -> Source:
+def find_source(model: nn.Module, losses: Callable[[], tuple[Tensor, dict[str, Tensor]]], scale: float = 1.) -> Source:
     """Run the batch again, watching every module.
 
     A module is the source in the forward pass if its inputs were finite and its output is not, in the backward pass
@@ -61,6 +61,7 @@ def find_source(model: nn.Module, losses: Callable[[], tuple[Tensor, dict[str, T
     Args:
         model: The bare model, without a wrapper for several processes.
         losses: Runs the batch and returns the loss and its named parts.
+        scale: What the loss is multiplied by before the backward pass, as by a loss scaler. Defaults to 1.
 
     Returns:
         The first source, as far as this process saw it.
@@ -88,7 +89,7 @@ def find_source(model: nn.Module, losses: Callable[[], tuple[Tensor, dict[str, T
                 'forward', '', f"every module's output is finite, but the loss computed from them is not ({names})")
         if on_any_process(search.forward_source is not None):
             return search.forward_source or Source('unknown', '', 'all is finite in this process')
-        return search.backward(loss)
+        return search.backward(loss, scale)
 
 
 def on_any_process(flag: bool) -> bool:
@@ -159,9 +160,13 @@ class _Search:
         self.time += 1
         call.in_bad |= not is_finite(gradient)
 
-    def backward(self, loss: Tensor) -> Source:
+    def backward(self, loss: Tensor, scale: float) -> Source:
         """Find the module in the backward pass."""
         self.is_backward = True
+        loss = loss * torch.tensor(scale, device=loss.device)
+        if on_any_process(not is_finite(loss)):
+            return Source('backward', '', f'the loss is finite, but not when it is scaled by {scale:.4g}') \
+                if not is_finite(loss) else Source('unknown', '', 'the scaled loss is finite in this process')
         named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         # Not loss.backward(): it would wake the wrapper for several processes, which waits for the others.
         gradients = dict(zip(named, torch.autograd.grad(loss, list(named.values()), allow_unused=True)))
