@@ -21,6 +21,8 @@ IMBALANCE = 10
 FEW = 10
 MISTAKES = 16
 PATH_COLUMNS, LABEL_COLUMNS, SOURCE_COLUMNS = ('path', 'file', 'filename'), ('label', 'class'), ('source', 'group')
+SPLITS = re.compile(r'(train|val|valid|test|dev|eval)(ing|idation|uation)?([_-]?(set|data|images|videos|\d+))?',
+                    re.IGNORECASE)
 SIDED = re.compile(r'(^|[\W_])(left|right)([\W_]|$)', re.IGNORECASE)
 
 
@@ -60,17 +62,25 @@ class ClassTask(Task):
         counts = Counter(sample.stratum for sample in good)
         empty = [name for name in self.classes if not counts[name]]
         for name in empty:
-            (findings.note if is_val else findings.bad)(f'classes without a {self.unit[:-1]} to '
-                                                        f'{"validate" if is_val else "train"} with', name)
+            (findings.note if is_val else findings.bad)(
+                f'classes without {self.unit} to {"validate" if is_val else "train"} with', name)
         if not is_val:
             self._check_counts(counts, data, findings)
         return good
 
     def _from_folders(self, data: Path, findings: Findings) -> list[Sample]:
+        if data in self.options.out.resolve().parents:
+            raise FinetuneError(f'{self.options.out} is within the data, where each folder is a class: give an --out '
+                                'outside of them.')
         folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith('.'))
         if not folders:
             raise FinetuneError(f'{data} has no sub-folders: --task {self.options.task} takes one sub-folder a class, '
                                 'or a csv with the columns path and label.')
+        if all(SPLITS.fullmatch(folder.name) for folder in folders) and any(
+                path.is_dir() for folder in folders for path in folder.iterdir()):
+            names = ', '.join(folder.name for folder in folders)
+            raise FinetuneError(f'{data} holds splits ({names}) and not classes: give the folder of one as --data, and '
+                                'of another as --val.')
         samples = []
         for folder in folders:
             found = self.find(folder)
@@ -96,8 +106,8 @@ class ClassTask(Task):
         path, label, source = (next((columns[name] for name in names if name in columns), None)
                                for names in (PATH_COLUMNS, LABEL_COLUMNS, SOURCE_COLUMNS))
         if path is None or label is None:
-            raise FinetuneError(f'{file} needs the columns path and label in its first line (and may have source), but '
-                                f'that has: {", ".join(columns) or "nothing"}.')
+            raise FinetuneError(f'{file} needs the columns path and label in its first line (and may have source), '
+                                f'separated by commas, but that has: {", ".join(columns) or "nothing"}.')
         samples = []
         for number, row in enumerate(rows, 2):
             name, stratum = (row[path] or '').strip(), (row[label] or '').strip()

@@ -1,5 +1,6 @@
 """COCO json files: what detection and pose have in common."""
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ KEYS = ('images', 'annotations', 'categories')
 SOURCE_KEYS = ('video_id', 'source', 'group')
 #: Pixels by which a box may reach over the border without being mentioned: rounding.
 BORDER = 1.5
+OVER_BORDER = 'boxes that reach over the border of the image'
 IMBALANCE = 10
 
 
@@ -35,8 +37,8 @@ class CocoTask(Task):
         self.categories: list[dict[str, Any]] = []
 
     # ------------------------------------------------------------------ reading
-    def check_annotation(self, annotation: dict, name: str, findings: Findings) -> bool:
-        """What else a task asks of an annotation."""
+    def check_annotation(self, annotation: dict, image: dict, name: str, findings: Findings) -> bool:
+        """What else a task asks of an annotation of an image."""
         return True
 
     def check_content(self, content: dict, file: Path) -> list[dict[str, Any]]:
@@ -63,7 +65,7 @@ class CocoTask(Task):
                 findings.note('objects of categories that this task does not train', str(count - len(annotations)))
         annotations = self._by_image(annotations, images, good, categories, findings)
         if not is_val:
-            self._choose_categories(categories, annotations, findings)
+            self._choose_categories(file, categories, annotations, findings)
         else:
             self._fit_to_categories(categories, annotations, findings)
         return self._samples(good, annotations, folder)
@@ -89,7 +91,7 @@ class CocoTask(Task):
     def _by_image(self, annotations: list, images: dict, good: dict, categories: list,
                   findings: Findings) -> dict[Any, list]:
         known = {category['id'] for category in categories}
-        found = defaultdict(list)
+        found, over_before = defaultdict(list), findings.count(OVER_BORDER)
         for annotation in annotations:
             number = annotation.get('image_id')
             name = f'annotation {annotation.get("id")}'
@@ -98,32 +100,37 @@ class CocoTask(Task):
             elif annotation.get('category_id') not in known:
                 findings.bad('annotations of categories that the json does not have', name)
             elif number in good and self._check_box(annotation, images[number], name, findings) \
-                    and self.check_annotation(annotation, name, findings):
+                    and self.check_annotation(annotation, images[number], name, findings):
                 found[number].append(annotation)
+        over, count = findings.count(OVER_BORDER) - over_before, sum(map(len, found.values()))
+        if over and 2 * over >= count:
+            findings.note("half of the boxes and more reach over the border: are they corners? COCO's are x, y, "
+                          'width, height', f'{over} of {count}')
         return found
 
     def _check_box(self, annotation: dict, image: dict, name: str, findings: Findings) -> bool:
         box = annotation.get('bbox')
         name = f'{name} of {image["file_name"]}'
-        if not (isinstance(box, list) and len(box) == 4 and all(isinstance(x, (int, float)) for x in box)):
-            findings.bad('annotations without a box', name)
+        if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+            findings.bad('annotations without a box of four numbers', name)
             return False
         x, y, width, height = box
-        if width <= 0 or height <= 0:
-            findings.bad('boxes without width or height', name)
+        if width < 1 or height < 1:
+            findings.bad('boxes without width or height: of less than a pixel (in shares of the image?)', name)
             return False
         if x >= image['width'] or y >= image['height'] or x + width <= 0 or y + height <= 0:
             findings.bad('boxes outside the image', name)
             return False
         if min(x, y) < -BORDER or x + width > image['width'] + BORDER or y + height > image['height'] + BORDER:
-            findings.note('boxes that reach over the border of the image', name)
+            findings.note(OVER_BORDER, name)
         return True
 
-    def _choose_categories(self, categories: list, annotations: dict, findings: Findings) -> None:
+    def _choose_categories(self, file: Path, categories: list, annotations: dict, findings: Findings) -> None:
         counts = Counter(annotation['category_id'] for group in annotations.values() for annotation in group)
         self.categories = [category for category in categories if counts[category['id']]]
         if not self.categories:
-            raise FinetuneError('The json has no annotation that can be trained with.')
+            raise FinetuneError(f'{file} has no annotation that can be trained with' + (
+                ': see the faults marked BAD above.' if findings.serious else '.'))
         names = {category['id']: category['name'] for category in categories}
         for number, name in names.items():
             if not counts[number]:
@@ -152,14 +159,15 @@ class CocoTask(Task):
 
     def _samples(self, images: dict, annotations: dict, folder: Path) -> list[Sample]:
         counts = Counter(annotation['category_id'] for group in annotations.values() for annotation in group)
-        known = {category['id'] for category in self.categories}
+        names = {category['id']: category['name'] for category in self.categories}
         samples = []
         for number, image in images.items():
-            group = [annotation for annotation in annotations.get(number, ()) if annotation['category_id'] in known]
+            group = [annotation for annotation in annotations.get(number, ()) if annotation['category_id'] in names]
             rarest = min((annotation['category_id'] for annotation in group), key=counts.__getitem__, default=None)
+            stratum = names.get(rarest, 'no object')
             source = next((f'{key} {image[key]}' for key in SOURCE_KEYS if image.get(key) not in (None, '')), None)
             path = folder / image['file_name']
-            samples.append(Sample(path, rarest, source or source_of(path.stem), dict(image=image, annotations=group)))
+            samples.append(Sample(path, stratum, source or source_of(path.stem), dict(image=image, annotations=group)))
         return samples
 
     # ------------------------------------------------------------------ writing
@@ -197,6 +205,11 @@ def _find_json(data: Path) -> Path:
     return files[0]
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value of a json is a number that can be reckoned with; Python also reads ``NaN`` and ``Infinity``."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
 def _load(file: Path) -> dict:
     try:
         content = json.loads(file.read_bytes())
@@ -210,9 +223,20 @@ def _load(file: Path) -> dict:
         has = ', '.join(list(content)[:6]) if isinstance(content, dict) else type(content).__name__
         raise FinetuneError(f'{file} is json of another kind: COCO annotations have the lists {", ".join(KEYS)}, it '
                             f'has {has or "nothing"}.')
-    for key in KEYS[:2]:
+    for key in KEYS:
         if not content[key]:
             raise FinetuneError(f'{file} has no {key}.')
+        other = next((each for each in content[key] if not isinstance(each, dict)), None)
+        if other is not None:
+            raise FinetuneError(f'{file} has {json.dumps(other)[:40]} among its {key}, which must be objects.')
+    for category in content['categories']:
+        if 'id' not in category or category.get('name') in (None, ''):
+            raise FinetuneError(f'{file} has a category without id or name: {json.dumps(category)[:80]}.')
+        category['name'] = str(category['name'])
+    for key, what in (('images', 'id'), ('categories', 'id'), ('categories', 'name')):
+        value, count = Counter(str(each.get(what)) for each in content[key]).most_common(1)[0]
+        if count > 1:
+            raise FinetuneError(f'{file} has {count} {key} of the {what} {value}: give each its own.')
     return content
 
 

@@ -44,6 +44,10 @@ class Findings:
         """Note something that training can live with."""
         self.found.setdefault(what, Finding(what, serious=False)).examples.append(str(where))
 
+    def count(self, what: str) -> int:
+        """How often something was found."""
+        return len(self.found[what].examples) if what in self.found else 0
+
     @property
     def serious(self) -> bool:
         """Whether anything is."""

@@ -7,6 +7,7 @@ from typing import Any
 from .findings import FinetuneError
 
 TASKS = ('video', 'image', 'detection', 'segmentation', 'pose')
+COCO_TASKS = ('detection', 'pose')
 
 
 @dataclass
@@ -57,7 +58,12 @@ class Options:
         self.val = _existing(self.val, 'validation data')
         self.images = _existing(self.images, 'images')
         self.out = Path(self.out) if self.out else Path('work_dirs/finetune', self.data.stem)
-        for name, least in dict(epochs=1, batch_size=1, workers=0, size=32, frames=1).items():
+        if self.out.exists() and not self.out.is_dir():
+            raise FinetuneError(f'{self.out} is a file: give a folder as --out.')
+        if self.images and self.task not in COCO_TASKS:
+            raise FinetuneError(f'--images is for COCO json files (--task {" or ".join(COCO_TASKS)}), not for '
+                                f'--task {self.task}.')
+        for name, least in dict(epochs=1, batch_size=1, workers=0, size=32, frames=1, seed=0).items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise FinetuneError(f'{name.replace("_", " ")} must be at least {least}, got {value}.')

@@ -71,7 +71,8 @@ class Task(ABC):
         zoo: Config of the zoo for each name of an arch; ``'small'`` serves for an arch given as a mapping.
         epochs: Default of ``--epochs``.
         max_batch: Largest batch of one device.
-        rate: Learning rate and batch for fine-tuning, and for training from scratch.
+        rate: Learning rate and batch for fine-tuning, as in the zoo's recipe, and for training from scratch: that of
+            the demo (``configs/demo``), whose network is a quarter as wide as the small one for which this is.
         amp: Number type of mixed precision on a GPU; see :class:`Plan`.
         dump: The evaluator that keeps predictions for the report.
         unit: What a sample is called.

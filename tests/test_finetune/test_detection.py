@@ -86,6 +86,10 @@ def test_faults(coco, tmp_path, capsys):
         boxes[6]['bbox'], boxes[7]['bbox'] = [90, 5, 10, 10], [5, 5, 0, 10]
         boxes[8]['bbox'], boxes[9]['category_id'], boxes[10]['image_id'] = [70, 5, 30, 10], 4, 99
         del boxes[11]['bbox']
+        boxes[12]['bbox'][0] = float('nan')
+        boxes[13]['segmentation'] = dict(size=[60, 80], counts='abc')
+        boxes[14]['segmentation'] = dict(size=[80, 60], counts=[80 * 60])
+        boxes[15]['segmentation'] = dict(size=[60, 80], counts=[9, 80 * 60 - 9])
 
     change(tmp_path / 'data', edit)
     with pytest.raises(FinetuneError, match='BAD above'):
@@ -95,13 +99,15 @@ def test_faults(coco, tmp_path, capsys):
                   'images of another size than the json says', 'boxes outside the image',
                   'boxes without width or height', 'annotations without a box',
                   'annotations of categories that the json does not have',
-                  'annotations of images that the json does not have', 'note  boxes that reach over the border'):
+                  'annotations of images that the json does not have',
+                  "masks whose run lengths can not be decoded, or are not of their image's size",
+                  'note  boxes that reach over the border'):
         assert fault in table, fault
     run('detection', tmp_path / 'data', tmp_path / 'out', skip_bad=True, prepare=True, batch_size=2)
     parts = [json.loads((tmp_path / f'out/data/{name}.json').read_text()) for name in ('train', 'val')]
     assert sum(len(part['images']) for part in parts) == 7
-    # of 14 objects in them five are bad
-    assert sum(len(part['annotations']) for part in parts) == 9
+    # of 14 objects in them eight are bad
+    assert sum(len(part['annotations']) for part in parts) == 6
 
 
 class TestBadInput:
@@ -116,6 +122,7 @@ class TestBadInput:
         ('{"version": "5.0", "shapes": []}', 'json of another kind.*it has version, shapes'),
         ('{"images": [], "annotations": [], "categories": []}', 'has no images'),
         ('{"images": [1}', 'is no json'),
+        ('{"images": ["a.png"], "annotations": [{}], "categories": [{}]}', '"a.png" among its images'),
     ])
     def test_json(self, tmp_path, content, message):
         (tmp_path / 'file.json').write_text(content)
@@ -143,6 +150,43 @@ class TestBadInput:
         val.rename(tmp_path / 'annotations/test.json')
         self.check('several folders .*train2017, .*val2017.: name theirs by --images', train, tmp_path / 'out2',
                    val=tmp_path / 'annotations/test.json')
+
+    @pytest.mark.parametrize('category, message', [
+        (dict(id=11), 'category without id or name: {"id": 11}'),
+        (dict(name='green'), 'category without id or name: {"name": "green"}'),
+        (dict(id=3, name='green'), '2 categories of the id 3'),
+        (dict(id=11, name='blue'), '2 categories of the name blue'),
+    ])
+    def test_categories(self, coco, tmp_path, category, message):
+        shutil.copytree(coco, tmp_path / 'data')
+        change(tmp_path / 'data', lambda content: content['categories'].append(category))
+        self.check(message, tmp_path / 'data', tmp_path / 'out')
+
+    def test_two_images_of_one_id(self, coco, tmp_path):
+        shutil.copytree(coco, tmp_path / 'data')
+        change(tmp_path / 'data', lambda content: content['images'][4].update(id=5))
+        self.check('2 images of the id 5', tmp_path / 'data', tmp_path / 'out')
+
+    def test_shares_instead_of_pixels(self, coco, tmp_path, capsys):
+        def edit(content):
+            for annotation in content['annotations']:
+                annotation['bbox'] = [side / 100 for side in annotation['bbox']]
+
+        shutil.copytree(coco, tmp_path / 'data')
+        change(tmp_path / 'data', edit)
+        self.check('no annotation that can be trained with: see the faults', tmp_path / 'data', tmp_path / 'out')
+        assert 'of less than a pixel (in shares of the image?)' in capsys.readouterr().out
+
+    def test_corners_instead_of_sides(self, coco, tmp_path, capsys):
+        def edit(content):
+            for annotation in content['annotations']:
+                x, y, width, height = annotation['bbox']
+                annotation['bbox'] = [x, y, x + width, y + height]
+
+        shutil.copytree(coco, tmp_path / 'data')
+        change(tmp_path / 'data', edit)
+        run('detection', tmp_path / 'data', tmp_path / 'out', prepare=True, batch_size=2)
+        assert 'are they corners?' in capsys.readouterr().out
 
     def test_no_annotation(self, coco, tmp_path):
         shutil.copytree(coco, tmp_path / 'data')

@@ -131,6 +131,8 @@ def test_a_run_that_trained_nothing_yet_may_change(images, tmp_path):
     run('image', images, tmp_path / 'out', prepare=True, batch_size=6)
     cfg = Config.fromfile(run('image', images, tmp_path / 'out', prepare=True, batch_size=3, epochs=5))
     assert cfg.train_dataloader.batch_size == 3 and cfg.train_cfg.max_epochs == 5
+    # from scratch, the network a sixteenth as wide as the one that the rate is for
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(16 * 7.5e-4 * (3 / 64) ** 0.5, rel=0.01)
     torch.save(dict(no='weights'), tmp_path / 'bad.pth')
     with pytest.raises(SystemExit, match='bad.pth'):
         run('image', images, tmp_path / 'out', pretrained=str(tmp_path / 'bad.pth'))
@@ -190,6 +192,19 @@ class TestBadInput:
         shutil.copytree(images / 'shape_0', tmp_path / 'data/only')
         self.check(r'one class only \(only\)', tmp_path / 'data', tmp_path / 'out')
 
+    def test_splits_instead_of_classes(self, images, tmp_path):
+        for name in ('train', 'val'):
+            shutil.copytree(images, tmp_path / 'data' / name)
+        self.check('holds splits .train, val. and not classes', tmp_path / 'data', tmp_path / 'out')
+        run('image', tmp_path / 'data/train', tmp_path / 'out', val=tmp_path / 'data/val', prepare=True, batch_size=2)
+
+    def test_out(self, images, tmp_path):
+        self.check('is within the data, where each folder is a class', images, images / 'out')
+        (tmp_path / 'file').write_text('')
+        self.check('is a file: give a folder as --out', images, tmp_path / 'file')
+        (tmp_path / 'finetune.json').write_text('{"opti')
+        self.check("finetune.json can't be read as what a run has left", images, tmp_path)
+
     def test_empty_val(self, images, tmp_path):
         (tmp_path / 'val').mkdir()
         self.check('val has no sub-folders', images, tmp_path / 'out', val=tmp_path / 'val')
@@ -231,6 +246,8 @@ class TestBadInput:
     def test_numbers(self, images, tmp_path):
         self.check('epochs must be at least 1', images, tmp_path / 'out', epochs=0)
         self.check('share set aside', images, tmp_path / 'out', val_share=1.)
+        self.check('seed must be at least 0', images, tmp_path / 'out', seed=-1)
+        self.check('--images is for COCO', images, tmp_path / 'out', images=images)
         with pytest.raises(FinetuneError, match='no task'):
             finetune(Options('audio', images))
 

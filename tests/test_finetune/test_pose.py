@@ -72,6 +72,7 @@ def test_faults(tmp_path, capsys):
         del content['annotations'][1]['keypoints']
         content['annotations'][2]['keypoints'][:2] = [790, 5]
         content['annotations'][3]['keypoints'][2::3] = [0, 0, 0]
+        content['annotations'][4]['keypoints'][0] = None
 
     data = draw(tmp_path / 'data', edit=edit)
     with pytest.raises(FinetuneError, match='BAD above'):
@@ -83,7 +84,7 @@ def test_faults(tmp_path, capsys):
         assert fault in table, fault
     run('pose', data, tmp_path / 'out', skip_bad=True, prepare=True, batch_size=2)
     parts = [json.loads((tmp_path / f'out/data/{name}.json').read_text()) for name in ('train', 'val')]
-    assert sum(len(part['annotations']) for part in parts) == 6
+    assert sum(len(part['annotations']) for part in parts) == 5
     assert all(annotation['num_keypoints'] == 3 for part in parts for annotation in part['annotations'])
 
 
@@ -97,6 +98,15 @@ class TestBadInput:
     def test_boxes_alone(self, tmp_path):
         data = draw(tmp_path / 'data', edit=lambda content: content['categories'][1].pop('keypoints'))
         self.check('has no keypoints: none of its categories', data, tmp_path / 'out')
+
+    @pytest.mark.parametrize('change, message', [
+        (dict(keypoints=3), 'needs the list of the names of the keypoints in its category bar, not 3'),
+        (dict(skeleton=[[0, 1], [1, 2]]), r'skeleton with \[0, 1\]: .* counted from 1 to 3'),
+        (dict(skeleton=[[1, 4]]), r'skeleton with \[1, 4\]: .* counted from 1 to 3'),
+    ])
+    def test_category(self, tmp_path, change, message):
+        data = draw(tmp_path / 'data', edit=lambda content: content['categories'][1].update(change))
+        self.check(message, data, tmp_path / 'out')
 
     def test_two_categories(self, tmp_path):
         data = draw(tmp_path / 'data', edit=lambda content: content['categories'][0].update(keypoints=NAMES))

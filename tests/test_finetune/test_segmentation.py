@@ -106,8 +106,24 @@ class TestBadInput:
         (tmp_path / 'data/masks').mkdir()
         self.check('No mask in .* has the name of an image', tmp_path / 'data', tmp_path / 'out')
 
+    def test_jpg_masks(self, data, tmp_path):
+        shutil.copytree(data / 'images', tmp_path / 'data/images')
+        shutil.copytree(data / 'images', tmp_path / 'data/masks')
+        self.check('are jpg files, whose compression changes numbers', tmp_path / 'data', tmp_path / 'out')
+
+    @pytest.mark.parametrize('names, message', [
+        (b'one\n', 'has 1 name: a segmentor needs at least two'),
+        (b'one\ntwo\none\n', "names 'one' twice"),
+        ('grün\nblau\n'.encode('latin-1'), 'is no text in UTF-8'),
+    ])
+    def test_names(self, data, tmp_path, names, message):
+        shutil.copytree(data, tmp_path / 'data')
+        (tmp_path / 'data/classes.txt').write_bytes(names)
+        self.check(f'classes.txt {message}', tmp_path / 'data', tmp_path / 'out')
+
     @pytest.mark.parametrize('mask, message', [
         (np.zeros((50, 70, 3), np.uint8), 'colour pictures: save the number'),
+        (np.zeros((50, 70), np.uint16), 'maps of uint16: save the number'),
         (np.tile(np.uint8([0, 255]), (50, 35)), 'hold 0 and 255 only'),
         (np.zeros((50, 70), np.uint8), 'one class only'),
     ])

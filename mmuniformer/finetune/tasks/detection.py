@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.config import Config
+from pycocotools import mask as mask_utils
 
 from mmuniformer.models.backbones.arch import Arch
 from mmuniformer.visualization import Cell, draw_sheet
@@ -34,9 +35,17 @@ class Detection(CocoTask):
         xs='detection/uniformer_light/mask-rcnn_uniformer-xs_fpn_1x_coco.py')
     epochs = 24
     max_batch = 4
-    rate = dict(pretrained=(1e-4, 16), scratch=(1e-4, 16))
+    rate = dict(pretrained=(1e-4, 16), scratch=(2.5e-4, 4))
     amp = 'float16'  # MMCV's operators on boxes know no bfloat16
     dump = 'DumpDetResults'
+
+    def check_annotation(self, annotation: dict, image: dict, name: str, findings: Findings) -> bool:
+        """Run lengths can be decoded and are of the image's size."""
+        mask = annotation.get('segmentation')
+        if not isinstance(mask, dict) or _can_decode(mask, (image['height'], image['width'])):
+            return True
+        findings.bad("masks whose run lengths can not be decoded, or are not of their image's size", name)
+        return False
 
     def read(self, data: Path, findings: Findings, is_val: bool = False) -> list[Sample]:
         """See the base class."""
@@ -150,6 +159,16 @@ def _has_mask(annotation: dict) -> bool:
         return 'counts' in mask
     return isinstance(mask, list) and bool(mask) and all(
         isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
+
+
+def _can_decode(mask: dict, size: tuple[int, int]) -> bool:
+    """Whether run lengths, compressed or not, are a mask of ``size``."""
+    try:
+        if isinstance(mask['counts'], list):
+            mask = mask_utils.frPyObjects(mask, *mask['size'])
+        return mask_utils.decode(mask).shape == size
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def match(boxes: np.ndarray, labels: np.ndarray, found: np.ndarray,

@@ -32,7 +32,7 @@ class Image(ClassTask):
         xs='classification/uniformer_light/uniformer-xs_8xb512_in1k-224px.py')
     epochs = 30
     max_batch = 64
-    rate = dict(pretrained=(5e-5, 64), scratch=(1e-3, 1024))
+    rate = dict(pretrained=(5e-5, 64), scratch=(7.5e-4, 64))
     unit = 'images'
 
     def find(self, folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmuniformer.models.backbones.arch import Arch
 from mmuniformer.visualization import Cell, draw_sheet
 
-from ..coco import CocoTask
+from ..coco import CocoTask, is_number
 from ..config import loaders
 from ..findings import Findings, FinetuneError
 from ..report import fit_into
@@ -36,7 +36,7 @@ class Pose(CocoTask):
         base='pose/uniformer/td-hm_uniformer-base_8xb128-210e_coco-256x192.py')
     epochs = 60
     max_batch = 64
-    rate = dict(pretrained=(2e-3, 1024), scratch=(2e-3, 1024))
+    rate = dict(pretrained=(2e-3, 1024), scratch=(5e-4, 32))
     amp = 'float16'
 
     def check_content(self, content: dict, file: Path) -> list[dict[str, Any]]:
@@ -46,22 +46,30 @@ class Pose(CocoTask):
             raise FinetuneError(f'{file} has no keypoints: none of its categories has the list keypoints with their '
                                 'names.')
         if len(found) > 1:
-            names = ', '.join(str(category.get('name')) for category in found[:4])
-            raise FinetuneError(f'{file} has {len(found)} categories with keypoints ({names}), and a model is for one: '
-                                'keep one.')
-        known = self.categories[0]['keypoints'] if self.categories else found[0]['keypoints']
-        if known != found[0]['keypoints']:
-            raise FinetuneError(f'{file} has other keypoints ({len(found[0]["keypoints"])}) than the training data '
-                                f'({len(known)}).')
+            several = ', '.join(category['name'] for category in found[:4])
+            raise FinetuneError(f'{file} has {len(found)} categories with keypoints ({several}), and a model is for '
+                                'one: keep one.')
+        names = found[0]['keypoints']
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise FinetuneError(f'{file} needs the list of the names of the keypoints in its category '
+                                f'{found[0]["name"]}, not {json.dumps(names)[:40]}.')
+        known = self.categories[0]['keypoints'] if self.categories else names
+        if known != names:
+            raise FinetuneError(f'{file} has other keypoints ({len(names)}) than the training data ({len(known)}).')
         if len(set(known)) < len(known):
-            raise FinetuneError(f'{file} has two keypoints of one name in its category {found[0].get("name")}.')
+            raise FinetuneError(f'{file} has two keypoints of one name in its category {found[0]["name"]}.')
+        numbers = range(1, len(names) + 1)
+        for link in found[0].get('skeleton') or ():
+            if not (isinstance(link, list) and len(link) == 2 and all(number in numbers for number in link)):
+                raise FinetuneError(f'{file} has a skeleton with {json.dumps(link)[:40]}: its links are pairs of '
+                                    f'keypoints, counted from 1 to {len(names)}.')
         self.count = len(known)
         return found
 
-    def check_annotation(self, annotation: dict, name: str, findings: Findings) -> bool:
+    def check_annotation(self, annotation: dict, image: dict, name: str, findings: Findings) -> bool:
         """Three numbers for each keypoint, one of them to be seen at least."""
         keypoints = annotation.get('keypoints')
-        if not isinstance(keypoints, list) or len(keypoints) != 3 * self.count:
+        if not isinstance(keypoints, list) or len(keypoints) != 3 * self.count or not all(map(is_number, keypoints)):
             findings.bad(f'annotations without 3 x {self.count} numbers of keypoints', name)
             return False
         annotation['num_keypoints'] = sum(visible > 0 for visible in keypoints[2::3])

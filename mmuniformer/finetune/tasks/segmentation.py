@@ -49,7 +49,7 @@ class Segmentation(Task):
         xs='segmentation/uniformer_light/uniformer-xs_fpn_8xb4-80k_ade20k-512x512.py')
     epochs = 50
     max_batch = 8
-    rate = dict(pretrained=(2e-4, 32), scratch=(2e-4, 32))
+    rate = dict(pretrained=(2e-4, 32), scratch=(5e-4, 16))
     amp = 'float16'
     dump = 'KeepMasks'
     unit = 'images'
@@ -70,7 +70,7 @@ class Segmentation(Task):
         self.places['val'] = folders
         pairs = self._pair(*folders, findings)
         samples, pixels = [], Counter()
-        grey, coloured = set(), 0
+        grey, depths = set(), set()
         for sample in progress(pairs, f'checking {data.name}'):
             name = sample.path.name
             image = cv2.imread(str(sample.path))
@@ -83,7 +83,7 @@ class Segmentation(Task):
                 findings.bad('masks that can not be read', sample.info['mask'].name)
                 continue
             if mask.ndim != 2 or mask.dtype not in (np.uint8, bool):
-                coloured += 1
+                depths.add('colour pictures' if mask.ndim > 2 else f'maps of {mask.dtype}')
                 findings.bad('masks that are no map of one byte a pixel (a colour picture?)', sample.info['mask'].name)
                 continue
             if mask.shape != image.shape[:2]:
@@ -105,9 +105,9 @@ class Segmentation(Task):
             sample.info['present'] = [value for value in present if value != IGNORED]
             pixels.update({value: count for value, count in present.items() if value != IGNORED})
             samples.append(sample)
-        if coloured and not samples:
-            raise FinetuneError(f'The masks in {folders[1]} are colour pictures: save the number of its class in each '
-                                'pixel, as a png of one channel or with a palette.')
+        if depths and not samples:
+            raise FinetuneError(f'The masks in {folders[1]} are {" and ".join(sorted(depths))}: save the number of its '
+                                'class in each pixel, as a png of one channel of 8 bits or with a palette.')
         if samples and grey == {0, IGNORED} and not is_val:
             raise FinetuneError(f'The masks in {folders[1]} hold 0 and {IGNORED} only, and {IGNORED} means ignored: '
                                 'save what they mark as 1.')
@@ -132,6 +132,9 @@ class Segmentation(Task):
                 continue
             pairs.append((path, stem, (path.suffix, mark)))
         if not pairs:
+            if list_files(masks, ('.jpg', '.jpeg')):
+                raise FinetuneError(f'The masks in {masks} are jpg files, whose compression changes numbers: save them '
+                                    'as png.')
             raise FinetuneError(f'No mask in {masks} has the name of an image in {images}: a.jpg needs a.png (or '
                                 'a_mask.png).')
         if self.endings is None:
@@ -289,8 +292,19 @@ def _folders(data: Path) -> tuple[Path, Path]:
 
 def _names(data: Path) -> list[str]:
     file = data / 'classes.txt'
-    return [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()] \
-        if file.is_file() else []
+    if not file.is_file():
+        return []
+    try:
+        names = [line.strip() for line in file.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise FinetuneError(f'{file} is no text in UTF-8.') from error
+    if len(names) < 2:
+        raise FinetuneError(f'{file} has {len(names) or "no"} name: a segmentor needs at least two, one a line, of '
+                            'which one may be the background.')
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FinetuneError(f'{file} names {twice!r} twice: give each class a name of its own.')
+    return names
 
 
 def _draw(prediction: dict, true: np.ndarray, count: int) -> np.ndarray:

@@ -38,7 +38,7 @@ class Video(ClassTask):
         xs='recognition/uniformer_light/uniformer-xs_imagenet1k-pre_u32-192_kinetics400-rgb.py')
     epochs = 25
     max_batch = 16
-    rate = dict(pretrained=(5e-5, 128), scratch=(1e-4, 32))
+    rate = dict(pretrained=(5e-5, 128), scratch=(5e-4, 32))
     unit = 'videos'
 
     def __init__(self, options):
