@@ -7,7 +7,7 @@ all that it counts. Here each operator is counted as it is dispatched, and the m
 wherever it can: a second for an input of any size.
 """
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -81,6 +81,20 @@ _OPERATORS = {
 
 
 @dataclass(frozen=True)
+class Operator:
+    """One operator that :func:`count` counted.
+
+    Attributes:
+        flops: Its operations, a multiply-add as one.
+        read: Numbers in what it was given, weights among them.
+        written: Numbers in its result.
+    """
+    flops: int
+    read: int
+    written: int
+
+
+@dataclass(frozen=True)
 class Complexity:
     """What :func:`count` found.
 
@@ -88,9 +102,11 @@ class Complexity:
         params: Number of parameters, trained or frozen.
         modules: Operations by :data:`KINDS` of each module that ran any, by its name in ``named_modules()``, those of
             its parts included; ``''`` is the whole model.
+        operators: What was counted, in the order in which it ran.
     """
     params: int
     modules: Mapping[str, Mapping[str, int]]
+    operators: Sequence[Operator]
 
     @property
     def kinds(self) -> Mapping[str, int]:
@@ -120,21 +136,26 @@ def count(model: nn.Module, *args: Any, **kwargs: Any) -> Complexity:
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     with _evaluation(model), torch.no_grad():
         try:
-            modules = _run(model, *_to_meta((args, kwargs, state)))
+            mode = _run(model, *_to_meta((args, kwargs, state)))
         except (NotImplementedError, RuntimeError, TypeError):
             # What was not the meta device's fault appears again here.
-            modules = _run(model, args, kwargs, {})
-    return Complexity(sum(parameter.numel() for parameter in model.parameters()), modules)
+            mode = _run(model, args, kwargs, {})
+    return Complexity(sum(parameter.numel() for parameter in model.parameters()), mode.modules, mode.operators)
 
 
 def _to_meta(tree: Any) -> Any:
     return tree_map_only(Tensor, lambda tensor: tensor.to('meta'), tree)
 
 
-def _run(model: nn.Module, args: tuple, kwargs: dict, state: dict[str, Tensor]) -> dict[str, Counter]:
+def _run(model: nn.Module, args: tuple, kwargs: dict, state: dict[str, Tensor]) -> '_CountingMode':
     with _CountingMode(model) as mode:
         functional_call(model, state, args, kwargs)
-    return mode.modules
+    return mode
+
+
+def _stored(tensor: Tensor) -> int:
+    """Numbers in a tensor, repetitions along an expanded dimension as one."""
+    return prod(size for size, stride in zip(tensor.shape, tensor.stride()) if stride)
 
 
 class _CountingMode(TorchDispatchMode):
@@ -143,6 +164,7 @@ class _CountingMode(TorchDispatchMode):
     def __init__(self, model: nn.Module):
         super().__init__()
         self.modules: dict[str, Counter] = {'': Counter()}
+        self.operators: list[Operator] = []
         self._model = model
         self._running = ['']
         self._hooks: list[RemovableHandle] = []
@@ -168,7 +190,10 @@ class _CountingMode(TorchDispatchMode):
             if func is torch.ops.aten.bmm.default and args[1].stride(0) == 0:
                 kind = 'linear'  # one weight for the whole batch: a linear map of tokens that do not lie in a row
             shapes = tree_map_only(Tensor, lambda tensor: tuple(tensor.shape), tuple(args))
-            flops = formula(shapes, tuple((out[0] if isinstance(out, tuple) else out).shape))
+            result = out[0] if isinstance(out, tuple) else out
+            flops = formula(shapes, tuple(result.shape))
+            read = sum(_stored(tensor) for tensor in args if isinstance(tensor, Tensor))
+            self.operators.append(Operator(flops, read, _stored(result)))
             path = self._running[-1].split('.') if self._running[-1] else []
             for depth in range(len(path) + 1):
                 self.modules.setdefault('.'.join(path[:depth]), Counter())[kind] += flops

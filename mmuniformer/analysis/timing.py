@@ -104,6 +104,13 @@ def matmul(device: str, dtype: torch.dtype, side: int) -> tuple[Callable[[], obj
     return lambda: a @ b, 2. * side**3
 
 
+def copy(device: str, size: int) -> tuple[Callable[[], object], float]:
+    """A copy of ``size`` bytes to time beside a model, and the bytes it moves: each is read and written."""
+    source = torch.ones(size, device=device, dtype=torch.uint8)
+    target = torch.zeros_like(source)
+    return lambda: target.copy_(source), 2. * size
+
+
 def peak_resident() -> int:
     """Most bytes this process has had in memory since :func:`reset_peak_resident` (Linux)."""
     with open('/proc/self/status') as status:

@@ -7,8 +7,8 @@
 
 Both run in one process, in turn, on the same input with the same number of threads; figures are medians, and the ratio
 is taken within each repeat. With `plain` and `mmaction-uniformer` the weights are the same, and so must be the maps.
-Memory is of a process of its own for each: most bytes resident (CPU) or allocated (CUDA) over those after start-up. On the
-CPU freed blocks are given back at once in it, so that it is what the model uses, not what glibc keeps for later.
+Memory is of a process of its own for each: most bytes resident (CPU) or allocated (CUDA) over those after start-up. In
+it freed blocks are given back at once, so that it is what the model uses, not what glibc keeps for later.
 The share of the peak is of a large matrix product timed in the same repeats: one multiply-add is two operations, a
 training step three forward passes. The roofline is the least time of the same operations, one layer after the other, at
 this rate and at that of a large copy (mmuniformer/analysis/roofline.py). Of a config its backbone is timed.
