@@ -3,9 +3,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from .panels import two_panels, write_png
 
 Points = dict[float, float]
 
@@ -48,9 +48,7 @@ def draw_curve(work_dir: Path, path: Path, loss: str, metric: str, lines: Mappin
         title (str): Line on top.
     """
     losses, metrics = read_scalars(work_dir, loss, metric)
-    figure = Figure(figsize=(10, 4), dpi=120, layout='constrained')
-    figure.suptitle(title, size=11)
-    left, right = figure.subplots(1, 2)
+    figure, left, right = two_panels(title)
     left.plot(list(losses), list(losses.values()), color='#1f5fa8')
     left.set(xlabel='epoch', ylabel='training loss', ylim=(0, None))
     right.plot(list(metrics), list(metrics.values()), 'o-', ms=4, color='#1f5fa8', label='held-out data')
@@ -60,8 +58,6 @@ def draw_curve(work_dir: Path, path: Path, loss: str, metric: str, lines: Mappin
     right.set(xlabel='epoch', ylabel=metric, ylim=(0, 1.02 * top))
     right.legend(loc='center right', fontsize=9)
     for axes in (left, right):
-        axes.grid(alpha=0.3)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.spines[['top', 'right']].set_visible(False)
-    FigureCanvasAgg(figure).print_png(str(path))
+    write_png(figure, path)
