@@ -243,26 +243,26 @@ def _load(file: Path) -> dict:
 def _image_folder(file: Path, images: list[dict], given: Path | None) -> Path:
     """The folder in which most of the images are.
 
-    Splits often count their files alike, so of several folders that hold as many, the json's own is taken, then the one
-    whose name is in the json's (``instances_val2017.json``, ``val2017/``).
+    Splits often count their files alike. Of several folders that hold as many, the nearest is taken: the json's own,
+    one within it, the one above, one beside it; of several as near the one whose name is in the json's
+    (``annotations/instances_val2017.json``, ``val2017/``).
     """
     if given:
         return given
-    near = [file.parent, file.parent.parent]
-    folders = dict.fromkeys(inner for folder in near for inner in (
-        folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.'))))
     names = [str(image.get('file_name')) for image in images[:20]]
-    counts = {folder: sum((folder / name).is_file() for name in names) for folder in folders}
-    most = max(counts.values())
-    if not most:
+    most, best = 0, []
+    for near in (file.parent, file.parent.parent):
+        for folders in ([near], sorted(path for path in near.iterdir() if path.is_dir() and path.name[0] != '.')):
+            counts = {folder: sum((folder / name).is_file() for name in names) for folder in folders}
+            if max(counts.values(), default=0) > most:
+                most = max(counts.values())
+                best = [folder for folder, count in counts.items() if count == most]
+    if not best:
         raise FinetuneError(f'The images of {file} ({names[0]}, ...) are neither beside it nor in a folder there: name '
                             'their folder by --images.')
-    best = [folder for folder, count in counts.items() if count == most]
-    if len(best) == 1 or best[0] == file.parent:
-        return best[0]
     named = [folder for folder in best if folder.name.lower() in file.stem.lower()]
-    if not named:
+    if len(best) > 1 and not named:
         places = ', '.join(str(folder) for folder in best[:4])
         raise FinetuneError(f'The images of {file} ({names[0]}, ...) may be those of several folders ({places}): name '
                             'theirs by --images, or let the name of the json hold that of its folder.')
-    return max(named, key=lambda folder: len(folder.name))
+    return max(named or best, key=lambda folder: len(folder.name))
