@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 #: What errors for want of memory say: PyTorch's on CUDA and on the CPU, Python's, C++'s.
 _NO_MEMORY = ('out of memory', "can't allocate memory", 'cannot allocate memory', 'MemoryError', 'bad_alloc')
@@ -52,7 +53,7 @@ def run_once(script: Path, arguments: Sequence[str], path: Path, limit: float | 
     status, message = _run([sys.executable, str(script), *arguments, '--json', str(path)], limit)
     if status == 0:
         return Outcome(json.loads(path.read_text()), '', is_new=True)
-    failed = message.splitlines()[-1].removeprefix(f'{script.name}: ') if message else f'ended with status {status}'
+    failed = _reason(message, script.name) or f'ended with status {status}'
     if status is None:
         failed = f'more than {limit:g} s'
     elif status == -signal.SIGKILL or any(phrase in message for phrase in _NO_MEMORY):
@@ -76,6 +77,12 @@ def find(arguments: Sequence[str], path: Path, limit: float | None = None) -> Ou
     if failed.startswith('more than') and (limit is None or limit > found['limit']):
         return None
     return Outcome({} if failed else found, failed, is_new=False)
+
+
+def _reason(message: str, name: str) -> str:
+    """What a script says of why it ends, in one line; of a traceback the last one."""
+    _, found, reason = message.partition(f'{name}: ')
+    return shorten(reason if found else message.rpartition('\n')[2], 250)
 
 
 def _run(command: list[str], limit: float | None) -> tuple[int | None, str]:

@@ -93,6 +93,9 @@ def test_tool_against_the_plain_network(tmp_path):
     assert set(result['throughput']) == {'ours', 'plain'}
     assert all(len(values) == 2 and min(values) > 0 for values in result['all_seconds'].values())
     assert 0 < result['share_of_peak'] < 1.5
+    assert result['least_seconds'] >= result['flops'] / result['peak_flops_per_second']
+    assert result['least_seconds'] >= result['bytes'] / result['peak_bytes_per_second']
+    assert result['bytes'] > 4 * 10e6 and 'of the roofline' in done.stdout  # 10 million parameters
     # Ours keeps no attention matrices.
     assert 2**24 < result['memory']['ours'] < result['memory']['plain']
 

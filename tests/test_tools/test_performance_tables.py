@@ -124,7 +124,7 @@ elif words[0] == 'sleep':
 elif words[0] == 'kill':
     os.kill(os.getpid(), signal.SIGKILL)
 else:
-    sys.exit('one line\\nscript.py: ' + words[1])
+    sys.exit('a warning\\nscript.py: ' + words[1])
 """
 
 
@@ -156,9 +156,10 @@ def test_what_was_measured_is_found_again(job):
 
 
 def test_an_error_is_one_line_and_tried_again(job):
-    outcome, _ = job('error', 'no such thing')
+    outcome, _ = job('error', 'no such\n  thing')
     assert (outcome.result, outcome.failed) == ({}, 'no such thing') and not job.path.exists()
-    assert job('error', 'no such thing')[1] == 2
+    assert job('error', 'no such\n  thing')[1] == 2
+    assert job('write')[0].failed == 'IndexError: list index out of range'
 
 
 @pytest.mark.parametrize('words', [('kill', ), ('error', 'CUDA out of memory. Tried to allocate 2 GiB'),
