@@ -92,9 +92,26 @@ class TestScene:
         with pytest.raises(ValueError, match='no place for 6 shapes .* draw fewer'):
             draw_scene(np.random.default_rng(0), [0] * 6, radius=(0.45, 0.5))
 
-    def test_brighter_is_for_one_shape(self):
-        with pytest.raises(ValueError, match='brighter is for one shape, not for 2'):
-            colours(np.random.default_rng(0), brighter=True, shapes=2)
+    def test_brighter(self):
+        """In the mean of the channels, each shape than the ground; of each other they differ in one channel."""
+        darker = 0
+        for i in range(40):
+            ground, *shapes = colours(np.random.default_rng(i), 0.2, brighter=True, shapes=3).mean(1)
+            assert min(shape.mean() - ground.mean() for shape in shapes) > 70
+            assert min(np.abs(shapes[one] - shapes[other]).max() for one, other in ((0, 1), (0, 2), (1, 2))) > 70
+            ground, *shapes = colours(np.random.default_rng(i), 0.2, shapes=3).mean(1)
+            darker += sum(shape.mean() < ground.mean() for shape in shapes)
+        assert darker > 20
+
+    def test_colours_depend_on_nothing_but_the_seed(self):
+        """Colourings are tried many at once, and yet what is drawn after them is what would be if they were not."""
+        rng, other = np.random.default_rng(5), np.random.default_rng(5)
+        found, tries, tried = colours(rng, contrast=0., apart=140, shapes=3)[:, 0], 0, None
+        while not np.array_equal(tried, found):
+            tried = other.uniform(0, 255, (4, 2, 3)).astype(np.float32)[:, 0]
+            tries += 1
+            assert tries < 10000
+        assert tries > 64 and rng.random() == other.random()
 
 
 def digest(root: Path) -> dict:

@@ -65,6 +65,7 @@ def test_masks_fit_the_picture():
         far = np.abs(shape - ground.mean(0)).max(1)
         near = np.abs(ground - ground.mean(0)).max(1)
         assert np.median(far) > 50 > np.median(near)
+        assert shape.mean() > ground.mean() + 30
 
 
 def test_the_seed_decides(tmp_path):

@@ -1,8 +1,11 @@
 """Shapes, patterns and colours that the generated pictures are made of."""
+from itertools import combinations
+
 import cv2
 import numpy as np
 
 _TURN = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+_AT_ONCE = 64  # colourings tried at a time: of those with several bright shapes one of many hundreds fits
 
 
 def _polar(radii: list[float]) -> np.ndarray:
@@ -63,22 +66,26 @@ def colours(rng: np.random.Generator, contrast: float = 0.45, apart: float = 70,
         contrast (float): How far the two colours of a pattern are apart, as a share of two random colours' distance.
             Defaults to 0.45.
         apart (float): How many of 255 grey levels a shape differs from the background and the other shapes by at
-            least, in the channel where they differ most; with ``brighter`` in the mean of the channels. Defaults to 70.
-        brighter (bool): Whether the shape is always the brighter of the two; for one shape only. Defaults to False.
+            least, in the channel where they differ most; with ``brighter`` from the background in the mean of the
+            channels. Defaults to 70.
+        brighter (bool): Whether shapes are always brighter than the background. Defaults to False.
         shapes (int): How many shapes there are. Defaults to 1.
 
     Returns:
         np.ndarray: ``(1 + shapes, 2, 3)``, float32: two colours (BGR) of the background, two of each shape.
-
-    Raises:
-        ValueError: ``brighter`` with several shapes.
     """
-    if brighter and shapes > 1:
-        raise ValueError(f'brighter is for one shape, not for {shapes}: there may be no room for them all')
     while True:
-        pairs = rng.uniform(0, 255, (1 + shapes, 2, 3)).astype(np.float32)
-        pairs[:, 1] = pairs[:, 0] + (pairs[:, 1] - pairs[:, 0]) * contrast
-        means = pairs.mean(1)
-        differences = [means[j] - means[i] for j in range(1 + shapes) for i in range(j)]
-        if all((difference.mean() if brighter else np.abs(difference).max()) > apart for difference in differences):
-            return pairs
+        start = rng.bit_generator.state
+        pairs = rng.uniform(0, 255, (_AT_ONCE, 1 + shapes, 2, 3)).astype(np.float32)
+        pairs[:, :, 1] = pairs[:, :, 0] + (pairs[:, :, 1] - pairs[:, :, 0]) * contrast
+        means = pairs.mean(2)
+        off_ground = means[:, 1:] - means[:, :1]
+        fits = ((off_ground.mean(2) if brighter else np.abs(off_ground).max(2)) > apart).all(1)
+        for one, other in combinations(range(1, 1 + shapes), 2):
+            fits &= np.abs(means[:, one] - means[:, other]).max(1) > apart
+        if fits.any():
+            first = fits.argmax()
+            # What is drawn next does not depend on how many were tried at once.
+            rng.bit_generator.state = start
+            rng.uniform(size=(first + 1, 1 + shapes, 2, 3))
+            return pairs[first]

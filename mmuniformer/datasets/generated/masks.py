@@ -16,8 +16,10 @@ from .store import close_store, open_store
 SHOWN = ('triangle', 'square', 'star', 'arrow', 'ellipse', 'heart')
 #: Classes of the pixels. In the files they are counted from 1, as in ADE20K's, where 0 is what has no class.
 CLASSES = ('ground', *SHOWN)
+# Shapes brighter than the ground, of which at most a little is hidden, keep the demo short.
 COUNT = (2, 4)  # shapes in an image, at least and at most
-RADIUS = (0.14, 0.26)  # of a shape, as a fraction of the image's side
+RADIUS = (0.16, 0.25)  # of a shape, as a fraction of the image's side
+SPACING = 0.7  # of shapes, see draw_scene
 
 
 def draw_masked(rng: np.random.Generator, size: int = 96) -> tuple[np.ndarray, np.ndarray]:
@@ -32,14 +34,15 @@ def draw_masked(rng: np.random.Generator, size: int = 96) -> tuple[np.ndarray, n
         class in :data:`CLASSES`, ``(size, size)``, uint8: that of what covers the largest part of it.
     """
     labels = rng.integers(len(SHOWN), size=rng.integers(COUNT[0], COUNT[1] + 1))
-    scene = draw_scene(rng, [NAMES.index(SHOWN[label]) for label in labels], (size, size), RADIUS)
+    scene = draw_scene(
+        rng, [NAMES.index(SHOWN[label]) for label in labels], (size, size), RADIUS, spacing=SPACING, brighter=True)
     mask = np.zeros((size, size), np.uint8)
     for instance in scene.instances:
         mask[instance.mask] = CLASSES.index(NAMES[instance.label])
     return scene.image, mask
 
 
-def generate_masks(root: str | os.PathLike, train: int = 1600, val: int = 200, seed: int = 0, size: int = 96) -> Path:
+def generate_masks(root: str | os.PathLike, train: int = 2400, val: int = 200, seed: int = 0, size: int = 96) -> Path:
     """Write the data set with ADE20K's folders: ``images/{training,validation}/*.png`` and, under the same names,
     ``annotations/{training,validation}/*.png``, in which the first of :data:`CLASSES` is 1.
 
@@ -48,7 +51,7 @@ def generate_masks(root: str | os.PathLike, train: int = 1600, val: int = 200, s
 
     Args:
         root (str | PathLike): The folder; made if absent.
-        train (int): Images for training. Defaults to 1600.
+        train (int): Images for training. Defaults to 2400.
         val (int): Held-out images. Defaults to 200.
         seed (int): Defaults to 0.
         size (int): Side of the square images in pixels. Defaults to 96.
@@ -62,7 +65,7 @@ def generate_masks(root: str | os.PathLike, train: int = 1600, val: int = 200, s
     """
     root = Path(root)
     check_counts(train=train, val=val)
-    recipe = dict(generator='masks', version=1, train=train, val=val, seed=seed, size=size)
+    recipe = dict(generator='masks', version=2, train=train, val=val, seed=seed, size=size)
     if open_store(root, recipe):
         return root
 

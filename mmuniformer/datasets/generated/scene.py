@@ -43,7 +43,7 @@ class Scene:
 
 def draw_scene(rng: np.random.Generator, labels: Sequence[int], size: tuple[int, int] = (128, 128),
                radius: tuple[float, float] = (0.13, 0.24), contrast: float = 0.2, apart: float = 70,
-               spacing: float = 0.55) -> Scene:
+               spacing: float = 0.55, brighter: bool = False) -> Scene:
     """Draw shapes of random place, size, angle, colours and pattern on a patterned ground.
 
     Which places are tried depends on the sizes alone, not on the shapes, so places don't tell the classes.
@@ -58,6 +58,8 @@ def draw_scene(rng: np.random.Generator, labels: Sequence[int], size: tuple[int,
         apart (float): See there; of each shape and the ground, and of any two shapes. Defaults to 70.
         spacing (float): Least distance of the centres of two shapes, in sums of their radii: at 1 none can touch.
             Defaults to 0.55.
+        brighter (bool): Whether shapes are always brighter than the ground, see
+            :func:`~mmuniformer.datasets.generated.drawing.colours`. Defaults to False.
 
     Returns:
         Scene: The picture and what is true about each shape.
@@ -66,7 +68,7 @@ def draw_scene(rng: np.random.Generator, labels: Sequence[int], size: tuple[int,
         ValueError: The shapes find no place.
     """
     height, width = size
-    inks = colours(rng, contrast, apart, shapes=len(labels))
+    inks = colours(rng, contrast, apart, brighter, len(labels))
     radii = rng.uniform(*radius, len(labels)) * min(size)
     angles = rng.uniform(0, 2 * np.pi, len(labels))
     for _ in range(_TRIES):
