@@ -144,7 +144,7 @@ class ClassTask(Task):
         most, least = counts.most_common()[0], counts.most_common()[-1]
         findings.facts[f'{self.unit} of a class'] = f'{least[1]} ({least[0]}) to {most[1]} ({most[0]})'
         if most[1] >= IMBALANCE * least[1]:
-            findings.note(f'classes with less than a tenth of the {self.unit} of the largest', ', '.join(
+            findings.note(f'classes with at most a tenth of the {self.unit} of the largest', ', '.join(
                 name for name, count in counts.items() if most[1] >= IMBALANCE * count))
         for name, count in counts.items():
             if count < FEW:

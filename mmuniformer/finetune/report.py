@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -44,7 +45,6 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], path: Path) -> None
 
 def fit_into(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """An image ``(H, W, 3)``, uint8, scaled into a box of ``height`` and ``width``, grey around it."""
-    import cv2
     scale = min(height / image.shape[0], width / image.shape[1])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -90,6 +90,11 @@ class Task(ABC):
     def __init__(self, options: Options):
         self.options = options
 
+    def backbone(self, plan: Plan) -> dict[str, Any]:
+        """The backbone's size and weights, as a change of the zoo's config."""
+        arch = self.options.arch
+        return dict(arch=arch if isinstance(arch, str) else dict(_delete_=True, **arch), init_cfg=plan.init_cfg)
+
     @abstractmethod
     def read(self, data: Path, findings: Findings, is_val: bool = False) -> list[Sample]:
         """Find the samples in ``data`` and check each; what is bad goes into the findings and not into the list.

@@ -73,10 +73,8 @@ class Detection(CocoTask):
         short = self.options.size or 800
         scale = (round(short * 5 / 3), short)
         count = len(self.categories)
-        given = isinstance(self.options.arch, str)
-        backbone = dict(arch=self.options.arch if given else dict(_delete_=True, **self.options.arch),
-                        init_cfg=plan.init_cfg)
-        if not given:
+        backbone = self.backbone(plan)
+        if not isinstance(self.options.arch, str):  # the zoo's with_cp counts the blocks of its own archs
             backbone['with_cp'] = False
         roi_head = dict(bbox_head=dict(num_classes=count))
         roi_head.update(dict(mask_head=dict(num_classes=count)) if self.with_mask

@@ -68,12 +68,11 @@ class Image(ClassTask):
         dataset = dict(type='CustomDataset', data_root='', metainfo=metainfo)
         train = dict(**dataset, ann_file=str(folder.resolve() / 'train.txt'), pipeline=train_pipeline)
         val = dict(**dataset, ann_file=str(folder.resolve() / 'val.txt'), pipeline=test_pipeline, test_mode=True)
-        arch = self.options.arch if isinstance(self.options.arch, str) else dict(_delete_=True, **self.options.arch)
         count = len(self.classes)
         evaluator = dict(_delete_=True, type='Accuracy', topk=(1, ))
         return [
             ('The network of the zoo with a new head; images are not mixed: few in few epochs do not need it.',
-             dict(model=dict(backbone=dict(arch=arch, init_cfg=plan.init_cfg),
+             dict(model=dict(backbone=self.backbone(plan),
                              head=dict(num_classes=count, in_channels=size.embed_dims[3]), train_cfg=None),
                   data_preprocessor=dict(num_classes=count))),
             ('The split is in the annotation files: path and number of the class, as in classes.txt.',

@@ -105,15 +105,13 @@ class Pose(CocoTask):
         train = dict(**dataset, ann_file=str(folder.resolve() / 'train.json'), pipeline=train_pipeline)
         val = dict(**dataset, ann_file=str(folder.resolve() / 'val.json'), pipeline=val_pipeline, test_mode=True)
         evaluator = dict(_delete_=True, type='CocoMetric', ann_file=val['ann_file'])
-        given = isinstance(self.options.arch, str)
-        backbone = dict(arch=self.options.arch if given else dict(_delete_=True, **self.options.arch),
-                        init_cfg=plan.init_cfg)
         head = dict(in_channels=size.embed_dims[3], out_channels=self.count, decoder=codec)
         keypoints = [('The keypoints. AP is measured by the sigmas, how far a keypoint may be off: '
                       f'{SIGMA} stands where nobody knows.', dict(metainfo=metainfo))] if metainfo else []
         return [
             *keypoints,
-            ('The estimator of the zoo with a new head.', dict(codec=codec, model=dict(backbone=backbone, head=head))),
+            ('The estimator of the zoo with a new head.',
+             dict(codec=codec, model=dict(backbone=self.backbone(plan), head=head))),
             ('The split is in COCO json files, whose file names are whole paths. The test takes their boxes.',
              dict(train_pipeline=train_pipeline, val_pipeline=val_pipeline, test_pipeline=val_pipeline,
                   **loaders(plan, train, val))),

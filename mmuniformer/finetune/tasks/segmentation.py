@@ -204,12 +204,9 @@ class Segmentation(Task):
                            ann_file=str(folder.resolve() / f'{name}.txt')) for name in ('train', 'val'))
         train.update(pipeline=train_pipeline)
         val.update(pipeline=test_pipeline, test_mode=True)
-        given = isinstance(self.options.arch, str)
-        backbone = dict(arch=self.options.arch if given else dict(_delete_=True, **self.options.arch),
-                        init_cfg=plan.init_cfg)
         return [
             ('The segmentor of the zoo with a new head.',
-             dict(model=dict(data_preprocessor=dict(size=(side, side)), backbone=backbone,
+             dict(model=dict(data_preprocessor=dict(size=(side, side)), backbone=self.backbone(plan),
                              neck=dict(in_channels=list(size.embed_dims)),
                              decode_head=dict(num_classes=len(self.classes))))),
             ('The split is in the annotation files: names without endings. Masks hold the numbers of the classes; '

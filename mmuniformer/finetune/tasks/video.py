@@ -162,12 +162,11 @@ class Video(ClassTask):
             dict(type='PackActionInputs')]
         train = dict(**dataset, ann_file=str(folder.resolve() / 'train.txt'), pipeline=train_pipeline)
         val = dict(**dataset, ann_file=str(folder.resolve() / 'val.txt'), pipeline=val_pipeline, test_mode=True)
-        arch = self.options.arch if isinstance(self.options.arch, str) else dict(_delete_=True, **self.options.arch)
         evaluator = dict(_delete_=True, type='AccMetric', metric_list=('top_k_accuracy', 'mean_class_accuracy'),
                          metric_options=dict(top_k_accuracy=dict(topk=(1, ))))
         return [
             ('The network of the zoo with a new head; clips are not mixed: few in few epochs do not need it.',
-             dict(model=dict(backbone=dict(arch=arch, init_cfg=plan.init_cfg),
+             dict(model=dict(backbone=self.backbone(plan),
                              cls_head=dict(num_classes=len(self.classes), in_channels=size.embed_dims[3]),
                              data_preprocessor=dict(blending=None)))),
             ('The split is in the annotation files: path and number of the class, as in classes.txt. ' + (
