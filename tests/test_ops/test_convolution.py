@@ -19,10 +19,11 @@ CASES = {
 
 @pytest.mark.parametrize('kernel, stride, padding', CASES.values(), ids=CASES.keys())
 @pytest.mark.parametrize('with_bias', [True, False])
-def test_is_the_convolution(kernel, stride, padding, with_bias):
-    x = torch.randn(2, *(4, 9, 12)[-len(kernel):], 3, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(5, 3, *kernel, dtype=torch.float64, requires_grad=True)
-    bias = torch.randn(5, dtype=torch.float64, requires_grad=True) if with_bias else None
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+def test_is_the_convolution(kernel, stride, padding, with_bias, dtype):
+    x = torch.randn(2, *(4, 9, 12)[-len(kernel):], 3, dtype=dtype, requires_grad=True)
+    weight = torch.randn(5, 3, *kernel, dtype=dtype, requires_grad=True)
+    bias = torch.randn(5, dtype=dtype, requires_grad=True) if with_bias else None
     conv = F.conv2d if len(kernel) == 2 else F.conv3d
     ours = convolve(x, weight, bias, stride, padding)
     theirs = channels_last(conv(channels_first(x), weight, bias, stride, padding))
@@ -32,10 +33,20 @@ def test_is_the_convolution(kernel, stride, padding, with_bias):
     torch.testing.assert_close(*(torch.autograd.grad(result, inputs, output) for result in (ours, theirs)))
 
 
-def test_a_kernel_of_one_frame_takes_the_code_for_images():
-    x, weight = torch.randn(1, 8, 16, 16, 3), torch.randn(5, 3, *ONE_FRAME[0])
+def _called(*args):
     with torch.profiler.profile() as profile:
-        convolve(x, weight, None, *ONE_FRAME[1:])
-    called = {event.key for event in profile.key_averages()}
+        convolve(*args)
+    return {event.key for event in profile.key_averages()}
+
+
+def test_a_kernel_of_one_frame_takes_the_code_for_images():
+    called = _called(torch.randn(1, 8, 16, 16, 3), torch.randn(5, 3, *ONE_FRAME[0]), None, *ONE_FRAME[1:])
     assert 'aten::conv2d' in called
     assert 'aten::conv3d' not in called
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='PyTorch without oneDNN')
+def test_a_small_clip_does_not_take_the_slow_code():
+    called = _called(torch.randn(1, 8, 16, 16, 3), torch.randn(5, 3, 3, 3, 3), None, (1, 2, 2), (1, 1, 1))
+    assert 'aten::mkldnn_convolution' in called
+    assert 'aten::slow_conv3d_forward' not in called
