@@ -94,6 +94,10 @@ def write_config(path: Path, base: str, title: str, sections: Sections, override
 
 
 def _override(sections: list[tuple[str, dict]], key: str, value: Any) -> None:
+    if isinstance(value, Mapping) and not value.get('_delete_'):  # a mapping is merged, as MMEngine does
+        for inner, each in value.items():
+            _override(sections, f'{key}.{inner}', each)
+        return
     first, *rest = key.split('.')
     owner = next((variables for _, variables in sections if first in variables), None)
     if owner is None:

@@ -62,6 +62,7 @@ def finetune(options: Options) -> Path:
         best = _train(copy.deepcopy(cfg), task)
         print(f'testing {best}', flush=True)
         values, predictions = evaluate(cfg, out / 'test', best, task.dump)
+    values.setdefault(task.metric, 0.)  # MMDetection's evaluator says nothing where nothing was found
     _report(task, options, cfg, out, best, values, predictions, state, time.monotonic() - started)
     print(f'{task.metric} {values[task.metric]:.4f} on the validation data. See {out / REPORT}')
     return out / REPORT

@@ -5,18 +5,34 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from mmuniformer.datasets.generated.drawing import SHAPES
 from mmuniformer.datasets.generated.shapes import draw_shape
+from mmuniformer.engine.testing import evaluate
 from mmuniformer.finetune import Options, finetune
 
 ARCH = dict(depths=[1, 1, 1, 1], embed_dims=[8, 16, 24, 32], head_dim=8, mlp_ratio=2)
+#: Learns something in minutes.
+LEARNER = dict(depths=[1, 1, 2, 1], embed_dims=[32, 64, 96, 128], head_dim=32, mlp_ratio=3)
 
 
 def run(task: str, data: Path, out: Path, **options) -> Path:
     """Fine-tune the small network from random weights; two epochs, in this process, unless told otherwise."""
     small = dict(arch=ARCH, pretrained='none', epochs=2, workers=0, size=32)
     return finetune(Options(task, data, out=out, **{**small, **options}))
+
+
+def reported(report: Path, metric: str) -> float:
+    """A number of the report's first table."""
+    return float(re.search(rf'^\| {re.escape(metric)} \| \**([\d.]+)\** \|', report.read_text(), re.MULTILINE)[1])
+
+
+def untrained(report: Path, folder: Path) -> dict:
+    """What the network of a run reaches on the validation data as it is initialised."""
+    cfg = Config.fromfile(report.parent / 'config.py')
+    cfg.launcher = 'none'
+    return evaluate(cfg, folder, None)[0]
 
 
 def draw_images(root: Path, classes: int = 3, each: int = 8, size: int = 40) -> Path:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmuniformer.datasets.generated.instances import generate_instances
 from mmuniformer.finetune import FinetuneError
 from mmuniformer.finetune.tasks.detection import match
 
-from .conftest import pictures, run, snippet
+from .conftest import LEARNER, pictures, reported, run, snippet, untrained
 
 #: Heads as small as the network.
 HEADS = {
@@ -73,6 +74,12 @@ def test_masks(coco, tmp_path):
     scope = {}
     exec(snippet(report, {'image.jpg': str(coco / 'images/0.png'), "'found'": repr(str(tmp_path / 'found'))}), scope)
     assert set(scope['result']) >= {'labels', 'scores', 'bboxes'} and (tmp_path / 'found/vis/0.png').is_file()
+
+
+def test_nothing_found(coco, tmp_path):
+    report = run('detection', coco, tmp_path / 'out', epochs=1, size=64, batch_size=2,
+                 cfg_options={**MASK_HEADS, 'model.test_cfg.rcnn.score_thr': 0.999})
+    assert reported(report, 'coco/bbox_mAP') == 0 and '| red thing | 2 |' in report.read_text()
 
 
 def test_faults(coco, tmp_path, capsys):
@@ -215,3 +222,24 @@ def test_real_photographs_with_boxes_alone(shared, tmp_path):
     assert '| person |' in text and 'box AP' in text and 'segm' not in text and 'without masks' in text
     cfg = Config.fromfile(tmp_path / 'out/config.py')
     assert cfg.model.type == 'FasterRCNN' and cfg.model.roi_head.mask_head is None
+
+
+@pytest.mark.slow
+def test_learns(tmp_path):
+    """Six shapes that hide parts of each other."""
+    root = generate_instances(tmp_path / 'data', train=260, val=40)
+    train, val = (root / f'annotations/instances_{name}2017.json' for name in ('train', 'val'))
+    report = run('detection', train, tmp_path / 'out', val=val, arch=LEARNER, epochs=7, size=128, batch_size=4,
+                 cfg_options={
+                     'model.neck.out_channels': 64, 'model.rpn_head': dict(in_channels=64, feat_channels=64),
+                     'model.train_cfg.rpn_proposal': dict(nms_pre=200, max_per_img=100),
+                     'model.test_cfg.rpn': dict(nms_pre=200, max_per_img=50),
+                     'model.train_cfg.rcnn.sampler.num': 64,
+                     'model.roi_head.bbox_roi_extractor.out_channels': 64,
+                     'model.roi_head.bbox_head': dict(in_channels=64, fc_out_channels=256),
+                     'model.roi_head.mask_roi_extractor.out_channels': 64,
+                     'model.roi_head.mask_head': dict(num_convs=2, in_channels=64, conv_out_channels=64)})
+    before = untrained(report, tmp_path / 'untrained')
+    for kind in ('bbox', 'segm'):
+        assert before.get(f'coco/{kind}_mAP_50', 0.) < 0.02  # absent where nothing is found at all
+        assert reported(report, f'coco/{kind}_mAP_50') >= 0.15

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmuniformer.datasets.generated.keypoints import generate_keypoints
 from mmuniformer.finetune import FinetuneError
 from mmuniformer.finetune.tasks.pose import _other_side
 
-from .conftest import pictures, run, snippet
+from .conftest import LEARNER, pictures, reported, run, snippet, untrained
 
 NAMES = ['left tip', 'right tip', 'middle']
 #: A head as small as the network.
@@ -123,3 +124,14 @@ class TestBadInput:
 def test_other_side(name, other):
     names = ['left_eye', 'right_eye', 'l_ear', 'r_ear', 'paw_l', 'paw_r', 'nose', 'left_horn']
     assert _other_side(name, names) == other
+
+
+@pytest.mark.slow
+def test_learns(tmp_path):
+    """17 keypoints of jointed figures."""
+    root = generate_keypoints(tmp_path / 'data', train=400, val=60)
+    train, val = (root / f'annotations/person_keypoints_{name}2017.json' for name in ('train', 'val'))
+    report = run('pose', train, tmp_path / 'out', val=val, arch=LEARNER, epochs=20, size=96, batch_size=32,
+                 cfg_options={'model.head.deconv_out_channels': [64, 64, 64]})
+    assert untrained(report, tmp_path / 'untrained')['coco/AP .5'] < 0.02
+    assert reported(report, 'coco/AP .5') >= 0.35

@@ -121,6 +121,13 @@ class TestConfig:
         assert cfg.model.head.num_classes == 5 and cfg.model.head.in_channels == 512 and cfg.randomness.seed == 3
         assert Config.fromfile(tmp_path / 'config.py').model.head.num_classes == 5
 
+    def test_mappings_are_merged(self, tmp_path):
+        cfg, _ = self.write(tmp_path, **{'train_dataloader.dataset': dict(names=dict(three=3)),
+                                         'model.head': dict(num_classes=5)})
+        assert cfg.train_dataloader.dataset.names == {'two words': 1, 'three': 3}
+        assert cfg.train_dataloader.dataset.type == 'C'
+        assert cfg.model.head.num_classes == 5 and cfg.model.head.in_channels == 512
+
     @pytest.mark.parametrize('key', ['steps.2.type', 'steps.first.type', 'model.backbone.arch.depths'])
     def test_override_that_does_not_fit(self, tmp_path, key):
         with pytest.raises(FinetuneError, match='--cfg-options'):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmuniformer.datasets.generated.masks import generate_masks
 from mmuniformer.finetune import FinetuneError
 
-from .conftest import pictures, run, snippet
+from .conftest import LEARNER, pictures, reported, run, snippet, untrained
 
 #: A neck and a head as small as the network.
 HEADS = {'model.neck.out_channels': 16, 'model.decode_head.in_channels': [16, 16, 16, 16],
@@ -133,3 +134,25 @@ class TestBadInput:
         for number in range(10):
             cv2.imwrite(str(tmp_path / f'data/masks/{number}.png'), mask)
         self.check(message, tmp_path / 'data', tmp_path / 'out')
+
+
+@pytest.mark.slow
+def test_learns(tmp_path):
+    """Shapes of any colours and patterns on a ground of others."""
+    root = generate_masks(tmp_path / 'drawn', train=320, val=40)
+    shares = []
+    for split in ('training', 'validation'):
+        shutil.copytree(root / 'images' / split, tmp_path / split / 'images')
+        (tmp_path / split / 'masks').mkdir()
+        (tmp_path / split / 'classes.txt').write_text('ground\nshape\n')
+        for path in (root / 'annotations' / split).glob('*.png'):
+            mask = np.minimum(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) - 1, 1)  # there the ground is 1
+            cv2.imwrite(str(tmp_path / split / 'masks' / path.name), mask)
+            shares.append(mask.mean())
+    report = run('segmentation', tmp_path / 'training', tmp_path / 'out', val=tmp_path / 'validation', arch=LEARNER,
+                 epochs=8, size=96, batch_size=16, cfg_options={
+                     'model.neck.out_channels': 64, 'model.decode_head.in_channels': [64, 64, 64, 64],
+                     'model.decode_head.channels': 64})
+    ground_alone = 100 * (1 - np.mean(shares[-40:])) / 2  # mIoU of who sees no shape
+    assert untrained(report, tmp_path / 'untrained')['mIoU'] < ground_alone + 5
+    assert reported(report, 'mIoU') >= ground_alone + 15
