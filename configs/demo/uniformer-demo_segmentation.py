@@ -6,7 +6,7 @@ custom_imports = dict(imports=['mmuniformer'], allow_failed_imports=False)
 
 data_root = 'data/demo/segmentation'
 # Arguments of generate_masks
-generator = dict(train=1600, val=200, seed=0, size=96)
+generator = dict(train=2400, val=200, seed=0, size=96)
 metainfo = dict(
     classes=('ground', 'triangle', 'square', 'star', 'arrow', 'ellipse', 'heart'),
     palette=[[0, 0, 0], [230, 60, 60], [60, 200, 60], [250, 220, 40], [60, 110, 250], [220, 80, 230], [50, 220, 220]])
@@ -19,16 +19,18 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='mmuniformer.UniFormer',
-        arch=dict(depths=[1, 1, 4, 1], embed_dims=[24, 48, 64, 128], head_dim=32, mlp_ratio=3),
+        arch=dict(depths=[1, 1, 4, 1], embed_dims=[32, 64, 96, 128], head_dim=32, mlp_ratio=3),
         attention='hybrid',
         window_size=3),
-    neck=dict(in_channels=[24, 48, 64, 128], out_channels=64),
+    neck=dict(in_channels=[32, 64, 96, 128], out_channels=64),
     decode_head=dict(
         in_channels=[64, 64, 64, 64],
         channels=64,
         dropout_ratio=0.,
         num_classes=7,
-        norm_cfg=norm_cfg))
+        norm_cfg=norm_cfg,
+        # Four of five pixels are ground, which is learned at once; the classes of the others are what takes long.
+        loss_decode=dict(class_weight=[0.3, 1., 1., 1., 1., 1., 1.])))
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -72,7 +74,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 
-max_epochs = 16
+max_epochs = 10
 base_lr = 2e-3
 optim_wrapper = dict(
     type='OptimWrapper',
