@@ -74,7 +74,8 @@ def run(command: str, config: Path, place: Path, monkeypatch) -> None:
         if word.endswith('.pth'):
             checkpoint(before, place / word)
     if '--seconds' in arguments:  # of a camera
-        del arguments[arguments.index('--seconds'):][:2]
+        at = arguments.index('--seconds')
+        del arguments[at:at + 2]
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, 'argv', [script, *arguments])
     monkeypatch.syspath_prepend(str((ROOT / script).parent))
