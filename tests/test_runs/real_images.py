@@ -11,10 +11,10 @@ from pycocotools.coco import COCO
 
 
 def write_coco(source: Path, folder: Path) -> None:
-    """Write ``data/coco``: all images for training as for validation, persons only.
+    """Write ``data/coco``: all images for training as for validation, persons only, and persons that a detector found.
 
     Args:
-        source: Folder with the images and ``instances_keypoints.json``.
+        source: Folder with the images, ``instances_keypoints.json`` and ``person_detections.json``.
         folder: Where ``data/`` goes.
     """
     root = folder / 'data/coco'
@@ -28,6 +28,10 @@ def write_coco(source: Path, folder: Path) -> None:
         for image in persons['images']:
             shutil.copy(source / image['file_name'], root / split)
         (root / f'annotations/instances_{split}.json').write_text(json.dumps(instances))
+        (root / f'annotations/person_keypoints_{split}.json').write_text(json.dumps(persons))
+    (root / 'person_detection_results').mkdir()
+    shutil.copy(source / 'person_detections.json',
+                root / 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json')
 
 
 def write_ade(source: Path, folder: Path) -> None:
