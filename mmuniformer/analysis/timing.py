@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,7 @@ def training(model: nn.Module, x: Tensor, dtype: torch.dtype) -> Callable[[], ob
     def run():
         with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
             output = model(x)
-        maps = output if isinstance(output, (tuple, list)) else (output, )
-        sum(m.float().square().mean() for m in maps).backward()
+        sum(m.float().square().mean() for m in tree_leaves(output)).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmuniformer.analysis.peers import largest_difference
+from mmuniformer.analysis.peers import PEERS, as_peer, largest_difference
 from mmuniformer.analysis.plain import Plain
 from mmuniformer.analysis.timing import Ratio, inference, interleaved, ratio, training
 from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
@@ -41,6 +41,17 @@ def test_plain_network_has_the_same_maps_and_gradients(case):
         ours = getattr(backbone, f'blocks{stage}')[0].mlp.fc1.weight.grad
         theirs = getattr(peer.net, f'blocks{stage}')[0].mlp.fc1.weight.grad
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize('name', PEERS)
+def test_every_peer_runs_and_takes_a_training_step(name):
+    cls, kwargs, _ = CASES['image' if name == 'swin-t' else 'video']
+    x = torch.randn(1, 3, 64, 64) if name == 'swin-t' else torch.randn(1, 3, 16, 56, 56)
+    peer = as_peer(name, cls(**kwargs).train())
+    before = [parameter.detach().clone() for parameter in peer.parameters()]
+    inference(peer, x, torch.float32)()
+    training(peer, x, torch.float32)()
+    assert any((now != then).any() for now, then in zip(peer.parameters(), before))
 
 
 def test_plain_network_of_what_has_none_is_refused():
