@@ -203,7 +203,7 @@ def test_activation_checkpointing_changes_nothing_but_memory(cls, shape, with_cp
     for (name, a), b in zip(plain.named_parameters(), checkpointed.parameters()):
         torch.testing.assert_close(a.grad, b.grad, msg=lambda text, name=name: f'{name}: {text}')
     torch.testing.assert_close(dict(plain.named_buffers()), dict(checkpointed.named_buffers()))
-    assert saved['checkpointed'] < saved['plain'] * (0.3 if with_cp is True else 0.9)
+    assert saved['checkpointed'] < saved['plain'] * (0.4 if with_cp is True else 0.9)
 
 
 def test_drop_path_grows_linearly():
