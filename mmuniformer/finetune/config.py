@@ -21,8 +21,10 @@ def common_sections(plan: Plan, metric: str, seed: int) -> list[tuple[str, dict[
     optim_wrapper = dict(
         _delete_=True, **amp, optimizer=dict(type='AdamW', lr=plan.lr, betas=(0.9, 0.999), weight_decay=0.05),
         paramwise_cfg=dict(flat_decay_mult=0.), clip_grad=dict(max_norm=20, norm_type=2))
-    if plan.init_cfg:
-        optim_wrapper['paramwise_cfg']['custom_keys'] = dict.fromkeys(('head', 'neck'), dict(lr_mult=10.))
+    heads = ''
+    if plan.head_lr_mult != 1:
+        optim_wrapper['paramwise_cfg']['custom_keys'] = dict(head=dict(lr_mult=plan.head_lr_mult))
+        heads = f' The new head learns {plan.head_lr_mult:g} times as fast.'
     warm_up = min(0.1 * plan.epochs, 5)
     schedule = []
     if int(warm_up * plan.steps):
@@ -31,7 +33,6 @@ def common_sections(plan: Plan, metric: str, seed: int) -> list[tuple[str, dict[
     lowest = float(f'{plan.lr / 100:.3g}')
     schedule.append(dict(type='CosineAnnealingLR', eta_min=lowest, begin=warm_up if schedule else 0, end=plan.epochs,
                          by_epoch=True, convert_to_iter_based=True))
-    heads = ' What is new (the head) learns ten times as fast.' if plan.init_cfg else ''
     return [
         (f'The learning rate is for batches of {plan.batch_size} in all; with more devices, or another batch_size '
          'above, it is scaled in proportion. No weight decay on the biases and norms of the backbone.' + heads,

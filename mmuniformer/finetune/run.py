@@ -135,7 +135,7 @@ def _prepare(task: Task, options: Options, out: Path) -> dict:
             lr *= WIDTH / size.embed_dims[3]
         # Adam's steps need the square root of the batch, not the batch itself (arXiv 2205.10287).
         plan = Plan(batch, float(f'{lr * (batch / reference) ** 0.5:.3g}'), amp, loaders, options.epochs or task.epochs,
-                    -(-len(train) // batch), init_cfg)
+                    -(-len(train) // batch), init_cfg, task.head_lr_mult if init_cfg else 1.)
         sections = task.config(plan, get_config(base), out / 'data', size)
         return write_config(out / CONFIG, base, title, [*sections, *common_sections(plan, task.metric, options.seed),
                                                   ('', dict(work_dir=str(out.resolve() / TRAIN)))],

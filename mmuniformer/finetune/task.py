@@ -26,6 +26,7 @@ class Plan:
         epochs: Passes over the training data.
         steps: Iterations of one epoch.
         init_cfg: The backbone's ``init_cfg``.
+        head_lr_mult: The task's factor for a new head on loaded weights; 1 from scratch.
     """
     batch_size: int
     lr: float
@@ -34,6 +35,7 @@ class Plan:
     epochs: int
     steps: int
     init_cfg: dict | None
+    head_lr_mult: float = 1.
 
 
 @dataclass
@@ -73,6 +75,8 @@ class Task(ABC):
         max_batch: Largest batch of one device.
         rate: Learning rate and batch for fine-tuning, as in the zoo's recipe, and for training from scratch: that of
             the demo (``configs/demo``), whose network is a quarter as wide as the small one for which this is.
+        head_lr_mult: How many times faster than loaded weights a new head learns: 1 where the zoo's recipe starts with
+            a new head, too.
         amp: Number type of mixed precision on a GPU; see :class:`Plan`.
         dump: The evaluator that keeps predictions for the report.
         unit: What a sample is called.
@@ -83,6 +87,7 @@ class Task(ABC):
     epochs: int
     max_batch: int
     rate: dict[str, tuple[float, int]]
+    head_lr_mult = 1.
     amp = 'bfloat16'
     dump = 'DumpResults'
     unit = 'samples'

@@ -4,13 +4,15 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmuniformer.datasets.generated.keypoints import generate_keypoints
 from mmuniformer.finetune import FinetuneError
 from mmuniformer.finetune.tasks.pose import _other_side
+from mmuniformer.models import UniFormer
 
-from .conftest import LEARNER, pictures, reported, run, snippet, untrained
+from .conftest import ARCH, LEARNER, pictures, reported, run, snippet, untrained
 
 NAMES = ['left tip', 'right tip', 'middle']
 #: A head as small as the network.
@@ -55,6 +57,15 @@ def test_train(tmp_path):
     scope = {}
     exec(snippet(report, {'image.jpg': str(tmp_path / 'data/0.png')}), scope)
     assert scope['result'].pred_instances.keypoints.shape == (1, 3, 2)
+
+
+def test_loaded_weights_and_a_new_head_learn_at_the_rate_of_the_recipe(tmp_path):
+    torch.save(UniFormer(ARCH).state_dict(), tmp_path / 'weights.pth')
+    config = run('pose', draw(tmp_path / 'data'), tmp_path / 'out', batch_size=4, prepare=True,
+                 pretrained=str(tmp_path / 'weights.pth'))
+    optim_wrapper = Config.fromfile(config).optim_wrapper
+    assert optim_wrapper.optimizer.lr == pytest.approx(2e-3 * (4 / 1024) ** 0.5, rel=0.01)
+    assert 'custom_keys' not in optim_wrapper.paramwise_cfg
 
 
 def test_people(shared, tmp_path):

@@ -33,6 +33,7 @@ class Image(ClassTask):
     epochs = 30
     max_batch = 64
     rate = dict(pretrained=(5e-5, 64), scratch=(7.5e-4, 64))
+    head_lr_mult = 10.
     unit = 'images'
 
     def find(self, folder: Path) -> list[Path]:

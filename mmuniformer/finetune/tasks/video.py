@@ -39,6 +39,7 @@ class Video(ClassTask):
     epochs = 25
     max_batch = 16
     rate = dict(pretrained=(5e-5, 128), scratch=(5e-4, 32))
+    head_lr_mult = 10.
     unit = 'videos'
 
     def __init__(self, options):
