@@ -120,6 +120,20 @@ def test_tool_times_the_backbone_of_a_config_folded(tmp_path):
     assert 'inference, input (1, 3, 64, 64)' in done.stdout and 'largest difference of the maps' in done.stdout
 
 
+def test_tool_shows_which_operators_take_the_time(tmp_path):
+    done = _run('--arch', 'small', '--shape', 64, '--profile', '--repeats', 1, '--no-memory', '--json',
+                tmp_path / 'out.json')
+    assert done.returncode == 0, done.stderr
+    operators = json.loads((tmp_path / 'out.json').read_text())['operators']
+    shares = [operator['share'] for operator in operators]
+    assert sum(shares) == pytest.approx(1) and shares == sorted(shares, reverse=True)
+    # One call a global block, of 8 and 3, and not a matrix of affinities.
+    calls = {operator['name']: operator['calls'] for operator in operators}
+    assert calls['aten::_scaled_dot_product_flash_attention_for_cpu'] == 11
+    assert 'aten::_softmax' not in calls
+    assert f'{shares[0]:.1%}' in done.stdout and operators[0]['name'] in done.stdout
+
+
 @pytest.mark.parametrize('options, message', [
     (['--arch', 'small', '--peer', 'video-swin-t'], 'is for videos'),
     (['--arch', 'tiny'], "unknown arch 'tiny'"),

@@ -4,6 +4,7 @@
     python tools/analysis_tools/benchmark.py --arch small --attention hybrid --shape 800 1280 --peer plain --train
     python tools/analysis_tools/benchmark.py --arch xxs --shape 3 16 160 160 --peer plain --deploy --json out.json
     python tools/analysis_tools/benchmark.py CONFIG --peer plain
+    python tools/analysis_tools/benchmark.py --arch small --shape 3 16 224 224 --train --profile --no-memory
 
 Both run in one process, in turn, on the same input with the same number of threads; figures are medians, and the ratio
 is taken within each repeat. With `plain` and `mmaction-uniformer` the weights are the same, and so must be the maps.
@@ -25,6 +26,7 @@ import sys
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 from mmengine.config import Config, DictAction
@@ -40,6 +42,7 @@ from mmuniformer.analysis.timing import (
     inference,
     interleaved,
     matmul,
+    operators_by_time,
     peak_resident,
     ratio,
     reset_peak_resident,
@@ -53,6 +56,7 @@ from mmuniformer.models.backbones.base import BaseUniFormer
 PEAK_SIDE = {'cpu': 2048, 'cuda': 8192}
 #: Bytes of the copy that stands for the rate at which it moves them; more than a cache holds.
 COPY_BYTES = {'cpu': 2**28, 'cuda': 2**30}
+SHOWN_OPERATORS = 16
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 
 
@@ -77,6 +81,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--warmup', type=int, default=2)
     parser.add_argument('--repeats', type=int, default=9)
     parser.add_argument('--no-memory', action='store_true', help='do not measure memory, which runs each once more')
+    parser.add_argument('--profile', action='store_true', help='show which operators ours spends its time in')
     parser.add_argument('--json', type=Path, help='write everything that was measured to this file')
     parser.add_argument('--memory-of', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -190,6 +195,8 @@ def measure(args: argparse.Namespace) -> dict:
                   least_seconds=least, share_of_roofline=least / medians['ours'])
     if args.peer:
         result['ratio'] = asdict(ratio(seconds[args.peer], seconds['ours']))
+    if args.profile:
+        result['operators'] = [asdict(operator) for operator in operators_by_time(runs['ours'], kind)]
     if not args.no_memory:
         del models, runs, backbone, product, moving
         if kind == 'cuda':  # the processes that follow need it
@@ -245,6 +252,9 @@ def report(result: dict) -> str:
     lines.append(f'layer by layer at least {result["bytes"] / 1e6:.0f} MB, {result["flops"] / result["bytes"]:.0f} '
                  f'FLOP a byte, and {result["share_of_roofline"]:.0%} of the roofline where a copy moves '
                  f'{result["peak_bytes_per_second"] / 1e9:.1f} GB/s')
+    for operator in result.get('operators', [])[:SHOWN_OPERATORS]:
+        lines.append(f'{operator["share"]:6.1%} {operator["seconds"] * 1e3:9.2f} ms {operator["calls"]:6} calls  '
+                     f'{shorten(operator["name"], 70)}')
     return '\n'.join(lines)
 
 
