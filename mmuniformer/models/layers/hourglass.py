@@ -74,34 +74,32 @@ class HourglassBlock(GlobalBlock):
             updated, score, _ = self._update(torch.cat([cls_token, tokens], 1))
             return updated[:, 1:].reshape(x.shape), updated[:, :1], score
 
-        kept = tokens.shape[1] * self.share.numerator // self.share.denominator
-        order = score.argsort(1, descending=True)
-        top, rest = order[:, :kept], order[:, kept:]
-        shrunk, rest_score = _gather(tokens, rest), score.gather(1, rest)
-        representative = _weighted_mean(shrunk, rest_score)
-        updated, attended, received = self._update(torch.cat([cls_token, _gather(tokens, top), representative], 1))
+        num_tokens = tokens.shape[1]
+        kept = num_tokens * self.share.numerator // self.share.denominator
+        top = score.argsort(1, descending=True)[:, :kept]
+        sample = torch.arange(x.shape[0], device=x.device)[:, None]
+        chosen = tokens.flatten(0, 1).index_select(0, (sample * num_tokens + top).flatten()).unflatten(0, top.shape)
+        representative = _weighted_mean(tokens, score.scatter(1, top, 0.))
+        updated, attended, received = self._update(torch.cat([cls_token, chosen, representative], 1))
 
-        returned = torch.cat([updated[:, 1:-1], shrunk + received], 1)
-        tokens = torch.empty_like(returned).scatter(1, order[..., None].expand_as(returned), returned)
+        # Tokens stay where they are; only those that were chosen are replaced, each a whole row.
+        tokens = tokens + received
+        tokens[sample, top] = updated[:, 1:-1]
         top_score = torch.lerp(score.gather(1, top), attended[:, :-1].to(score.dtype), self.keep_ratio)
-        score = torch.empty_like(score).scatter(1, order, torch.cat([top_score, rest_score], 1))
-        return tokens.reshape(x.shape), updated[:, :1], score
+        return tokens.view(x.shape), updated[:, :1], score.scatter(1, top, top_score)
 
     def _update(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Attention and feed-forward of ``(B, M, C)``; the class token's affinities; what the last token received."""
         related, attended = self.attn(self.norm1(tokens))
         first = scaled(self, 'gamma_1', related)
         tokens = tokens + self.drop_path(first)
-        fed = self.mlp(self.norm2(tokens))
+        normed = self.norm2(tokens)
+        fed = self.mlp.fused(normed) if self.fused else self.mlp(normed)
         second = scaled(self, 'gamma_2', fed)
         tokens = tokens + self.drop_path(second)
         if self.scale_recovery:
             return tokens, attended, self.gamma_3 * (related[:, -1:].to(tokens.dtype) + fed[:, -1:])
         return tokens, attended, first[:, -1:].to(tokens.dtype) + second[:, -1:]
-
-
-def _gather(tokens: Tensor, indices: Tensor) -> Tensor:
-    return tokens.gather(1, indices[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
 def _weighted_mean(tokens: Tensor, score: Tensor) -> Tensor:
