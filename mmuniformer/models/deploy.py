@@ -13,8 +13,9 @@ scale of the logits         the queries' part of ``qkv``              the logits
 the DPE's residual          the centre of its kernel                  a convolution of 1 at the centre is the identity
 =========================== ========================================= ================================================
 
-The first linear map of a feed-forward network and its GELU become one operation where there is one
-(:func:`mmuniformer.ops.linear_gelu`); hooks on these two modules are not called any more.
+A linear map and what stands after it become one operation where there is one (:mod:`mmuniformer.ops.linear`): its GELU
+in a feed-forward network, the residual's sum after that and after ``conv2``. So do a stem's convolution and its GELU.
+Hooks on these modules are not called any more.
 
 Three things stay, because folding them would change the output:
 
@@ -50,6 +51,10 @@ def _fold_stem(stem: ConvPatchEmbed) -> None:
         if _is_batch_norm(layer):
             _after(stem.proj[index - 1], *_affine(layer))
             stem.proj[index] = nn.Identity()
+    for index, layer in enumerate(stem.proj):
+        if isinstance(layer, nn.GELU):
+            stem.proj[index - 2].gelu = True  # the convolution; between them was the norm
+            stem.proj[index] = nn.Identity()
 
 
 def _fold_local(block: LocalBlock) -> None:
@@ -57,7 +62,7 @@ def _fold_local(block: LocalBlock) -> None:
     for name, layer in (('norm1', block.conv1), ('norm2', block.mlp.fc1)):
         _fold_norm(block, name, layer)
     _fold_layer_scale(block, block.conv2)
-    block.mlp.fused = True
+    block.fused = True
 
 
 def _fold_global(block: GlobalBlock) -> None:
@@ -71,7 +76,7 @@ def _fold_global(block: GlobalBlock) -> None:
         _fold_logit_scale(block.t_attn)
     if not (isinstance(block, HourglassBlock) and block.scale_recovery):
         _fold_layer_scale(block, block.attn.proj)
-    block.mlp.fused = True
+    block.fused = True
 
 
 def _fold_position_embedding(conv: nn.Module) -> None:

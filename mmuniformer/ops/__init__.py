@@ -3,9 +3,9 @@ from .attention import attention
 from .convolution import convolve, pointwise
 from .depthwise import depthwise_convolve
 from .layout import channels_first, channels_last
-from .linear import gelu_linear, linear_gelu
+from .linear import gelu_linear, linear_add, linear_gelu
 
 __all__ = [
-    'attention', 'channels_first', 'channels_last', 'convolve', 'depthwise_convolve', 'gelu_linear', 'linear_gelu',
-    'pointwise'
+    'attention', 'channels_first', 'channels_last', 'convolve', 'depthwise_convolve', 'gelu_linear', 'linear_add',
+    'linear_gelu', 'pointwise'
 ]

@@ -1,9 +1,11 @@
-"""A linear map with a GELU after or before it."""
+"""A linear map and what stands beside it in a block: a GELU after or before it, a sum."""
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from . import onednn
 
 
 def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -21,19 +23,29 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         Tensor of shape ``(..., C_out)``.
     """
     weight = weight.flatten(1)
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or not _on_onednn(x, weight):
+    if not onednn.fuses(x, weight, bias):
         return F.gelu(F.linear(x, weight, bias))
-    if torch.is_autocast_enabled('cpu'):
-        x, weight, bias = (tensor.to(torch.get_autocast_dtype('cpu')) for tensor in (x, weight, bias))
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'gelu', [], 'none')
+    return torch.ops.mkldnn._linear_pointwise(*onednn.autocast(x, weight, bias), 'gelu', [], 'none')
 
 
-def _on_onednn(x: Tensor, weight: Tensor) -> bool:
-    if x.device.type != 'cpu' or not torch.backends.mkldnn.is_available():
-        return False
-    dtype = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
-    recorded = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    return not recorded and x.dtype != torch.float64 and dtype in (torch.float32, torch.bfloat16)
+def linear_add(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor) -> Tensor:
+    """``residual + x W^T + b``, for inference in one pass over the result where the CPU's library can.
+
+    Args:
+        x: Shape ``(..., C)``.
+        weight: Shape ``(C_out, C)``, or a 1x1 convolution's with trailing ones.
+        bias: Shape ``(C_out,)``.
+        residual: Shape ``(..., C_out)``.
+
+    Returns:
+        Tensor of shape ``(..., C_out)``.
+    """
+    weight = weight.flatten(1)
+    if onednn.fuses(x, weight, bias, residual):
+        operands = onednn.autocast(x, weight, bias)
+        if residual.dtype == operands[0].dtype:
+            return torch.ops.mkldnn._linear_pointwise.binary(operands[0], residual, *operands[1:], 'add')
+    return residual + F.linear(x, weight, bias)
 
 
 def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Linear and GELU in one operation; GELU and Linear that keep less for the backward pass."""
+"""Linear and GELU, or a sum, in one operation; GELU and Linear that keep less for the backward pass."""
 import pytest
 import torch
 import torch.nn.functional as F
 
-from mmuniformer.ops import gelu_linear, linear_gelu
+from mmuniformer.ops import gelu_linear, linear_add, linear_gelu
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16])
@@ -35,6 +35,51 @@ def test_gradients_flow_where_they_are_wanted():
     x, weight, bias = torch.randn(6, 17, requires_grad=True), torch.randn(9, 17), torch.randn(9)
     gradient, = torch.autograd.grad(linear_gelu(x, weight, bias).sum(), x)
     expected, = torch.autograd.grad(F.gelu(F.linear(x, weight, bias)).sum(), x)
+    torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('trailing', [(), (1, 1, 1)])
+def test_is_linear_and_sum(dtype, trailing):
+    x, weight, bias, residual = (t.to(dtype) for t in (
+        torch.randn(2, 5, 3, 17), torch.randn(9, 17, *trailing), torch.randn(9), torch.randn(2, 5, 3, 9)))
+    before = residual.clone()
+    expected = residual.double() + F.linear(x.double(), weight.double().flatten(1), bias.double())
+    result = linear_add(x, weight, bias, residual)
+    assert result.dtype == dtype and torch.equal(residual, before)
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-2}[dtype]
+    assert (result.double() - expected).abs().max() < tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_sum_under_autocast_has_the_precision_of_the_residual(dtype):
+    x, weight, bias, residual = torch.randn(6, 17), torch.randn(9, 17), torch.randn(9), torch.randn(6, 9).to(dtype)
+    with torch.autocast('cpu', torch.bfloat16):
+        result = linear_add(x, weight, bias, residual)
+    assert result.dtype == dtype
+    expected = residual + F.linear(x, weight, bias)
+    assert (result - expected).abs().max() < 0.02 * expected.abs().max()
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='PyTorch without oneDNN')
+def test_one_pass_over_the_result():
+    x, weight, bias, residual = torch.randn(6, 17), torch.randn(9, 17), torch.randn(9), torch.randn(6, 9)
+    for run, parts in ((lambda: linear_gelu(x, weight, bias), ('aten::addmm', 'aten::gelu')),
+                       (lambda: linear_add(x, weight, bias, residual), ('aten::addmm', 'aten::add'))):
+        with torch.profiler.profile(acc_events=True) as profile:
+            run()
+        called = {event.key for event in profile.key_averages()}
+        assert 'mkldnn::_linear_pointwise' in called and called.isdisjoint(parts)
+
+
+@pytest.mark.parametrize('wanted', range(4))
+def test_gradients_of_the_sum(wanted):
+    inputs = [torch.randn(6, 17), torch.randn(9, 17), torch.randn(9), torch.randn(6, 9)]
+    inputs[wanted].requires_grad_()
+    x, weight, bias, residual = inputs
+    output = torch.randn(6, 9)
+    gradient, = torch.autograd.grad(linear_add(*inputs), inputs[wanted], output)
+    expected, = torch.autograd.grad(residual + F.linear(x, weight, bias), inputs[wanted], output)
     torch.testing.assert_close(gradient, expected)
 
 

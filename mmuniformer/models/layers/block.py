@@ -2,12 +2,15 @@
 
     x = x + DPE(x);  x = x + relation(norm(x));  x = x + FFN(norm(x))        (arXiv 2201.09450, Eqs. 1-3)
 
-Only the relation differs. Maps are channels-last, ``(B, *S, C)``.
+Only the relation differs. Maps are channels-last, ``(B, *S, C)``. Folded blocks (:mod:`mmuniformer.models.deploy`)
+are only evaluated, and ``fused``: a linear map and the GELU or the sum after it are one operation.
 """
 from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
+
+from mmuniformer.ops import linear_add
 
 from .attention import Attention
 from .conv import depthwise, pointwise_conv, position_embedding
@@ -16,6 +19,13 @@ from .ffn import FeedForward
 from .layer_scale import gamma, scaled
 from .norm import LAYER_NORM_EPS, batch_norm
 from .window import window_partition, window_unpartition
+
+
+def _fed(block: nn.Module, x: Tensor, normed: Tensor) -> Tensor:
+    """The map ``x`` after the feed-forward step of a block."""
+    if block.fused:
+        return block.mlp.fused(normed, x)
+    return x + block.drop_path(scaled(block, 'gamma_2', block.mlp(normed)))
 
 
 class LocalBlock(nn.Module):
@@ -30,6 +40,7 @@ class LocalBlock(nn.Module):
         drop_path: Stochastic depth rate.
         layer_scale: Initial value of a learned scale of both branches; None for none.
     """
+    fused = False
 
     def __init__(self,
                  ndim: int,
@@ -56,9 +67,12 @@ class LocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pos_embed(x)
-        branch = self.conv2(self.attn(self.conv1(batch_norm(self.norm1, x))))
-        x = x + self.drop_path(scaled(self, 'gamma_1', branch))
-        return x + self.drop_path(scaled(self, 'gamma_2', self.mlp(batch_norm(self.norm2, x))))
+        related = self.attn(self.conv1(batch_norm(self.norm1, x)))
+        if self.fused:
+            x = linear_add(related, self.conv2.weight, self.conv2.bias, x)
+        else:
+            x = x + self.drop_path(scaled(self, 'gamma_1', self.conv2(related)))
+        return _fed(self, x, batch_norm(self.norm2, x))
 
 
 class GlobalBlock(nn.Module):
@@ -76,6 +90,7 @@ class GlobalBlock(nn.Module):
         window_size: Side of the windows in tokens, 2-D only; 0 relates the whole map. A map that is no multiple of it
             is filled up with zeros after the norm, and the zeros take part (as in the release).
     """
+    fused = False
 
     def __init__(self,
                  ndim: int,
@@ -103,7 +118,7 @@ class GlobalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.pos_embed(x)
         x = x + self.drop_path(scaled(self, 'gamma_1', self.relate(self.norm1(x))))
-        return x + self.drop_path(scaled(self, 'gamma_2', self.mlp(self.norm2(x))))
+        return _fed(self, x, self.norm2(x))
 
     def relate(self, x: Tensor) -> Tensor:
         """Attention over a normalised map ``(B, *S, C)``."""
@@ -140,4 +155,4 @@ class DividedBlock(GlobalBlock):
         frames = tracks.view(B, H * W, T, C).transpose(1, 2).reshape(B * T, H * W, C)
         frames = self.drop_path(self.attn(self.norm1(frames)))
         x = x + frames.view(x.shape)
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        return _fed(self, x, self.norm2(x))

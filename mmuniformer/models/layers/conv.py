@@ -6,9 +6,11 @@ from mmuniformer.ops import convolve, depthwise_convolve, pointwise
 
 class _Convolution:
     """Mixed into ``nn.Conv2d`` / ``nn.Conv3d``: same arguments, parameters and initial values, other layout."""
+    #: Whether a GELU is part of it, see :mod:`mmuniformer.models.deploy`.
+    gelu = False
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.weight, self.bias, self.stride, self.padding)
+        return convolve(x, self.weight, self.bias, self.stride, self.padding, self.gelu)
 
 
 class Conv2d(_Convolution, nn.Conv2d):

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from mmuniformer.ops import gelu_linear, linear_gelu
+from mmuniformer.ops import gelu_linear, linear_add, linear_gelu
 
 from .conv import Pointwise
 
@@ -17,9 +17,6 @@ class FeedForward(nn.Module):
         drop: Dropout rate after each of the two.
         linear: What makes a linear map of given channels in and out.
     """
-    #: Whether the first map and the GELU may be one operation, without the hooks of these modules; see
-    #: :mod:`mmuniformer.models.deploy`.
-    fused = False
 
     def __init__(self,
                  dim: int,
@@ -33,12 +30,18 @@ class FeedForward(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.fused:
-            return self.fc2(linear_gelu(x, self.fc1.weight, self.fc1.bias))
         x = self.fc1(x)
         if self.training and not self.drop.p and _untouched(self.act, nn.GELU) and _untouched(self.fc2, *_LINEAR):
             return gelu_linear(x, self.fc2.weight, self.fc2.bias)
         return self.drop(self.fc2(self.drop(self.act(x))))
+
+    def fused(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """``self(x)`` in evaluation, added to a residual if one is given: two operations where they are to be had, and
+        no hooks of the parts."""
+        hidden = linear_gelu(x, self.fc1.weight, self.fc1.bias)
+        if residual is None:
+            return self.fc2(hidden)
+        return linear_add(hidden, self.fc2.weight, self.fc2.bias, residual)
 
 
 _LINEAR = (nn.Linear, Pointwise)
