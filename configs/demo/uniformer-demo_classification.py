@@ -62,3 +62,4 @@ test_cfg = dict()
 
 env_cfg = dict(cudnn_benchmark=False)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1, save_best=None))
+randomness = dict(seed=0)

@@ -66,3 +66,4 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 
 default_hooks = dict(
     logger=dict(interval=10), checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None, rule=None))
+randomness = dict(seed=0)

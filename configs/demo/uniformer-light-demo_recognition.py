@@ -8,6 +8,7 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='mmuniformer.UniFormerLight3D',
-        arch=dict(depths=[1, 1, 3, 2], embed_dims=[16, 32, 64, 128], head_dim=32, mlp_ratio=3),
+        # Both convolutions of this stem look at three frames: of the patch embeddings none else looks at more than one.
+        arch=dict(depths=[1, 1, 3, 2], embed_dims=[16, 32, 64, 128], head_dim=32, mlp_ratio=3, conv_stem=True),
         out_cls_token=True),
     cls_head=dict(type='mmuniformer.ClassTokenI3DHead'))

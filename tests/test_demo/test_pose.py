@@ -164,7 +164,8 @@ def test_demo(tmp_path):
 
 @pytest.mark.slow
 def test_whole(tmp_path):
+    from demokit.pose import Pose
     done = subprocess.run(DEMO, cwd=tmp_path, text=True, capture_output=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     report = json.loads((tmp_path / 'work_dirs/demo/pose/report.json').read_text())
-    assert report['value'] >= 0.5 and report['baseline'] < 0.05
+    assert report['value'] >= Pose.floor and report['baseline'] < 0.05

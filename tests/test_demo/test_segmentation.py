@@ -118,7 +118,8 @@ def test_demo(tmp_path):
 
 @pytest.mark.slow
 def test_whole(tmp_path):
+    from demokit.segmentation import Segmentation
     done = subprocess.run(DEMO, cwd=tmp_path, text=True, capture_output=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     report = json.loads((tmp_path / 'work_dirs/demo/segmentation/report.json').read_text())
-    assert report['value'] >= 80 and report['baseline'] < 40
+    assert report['value'] >= Segmentation.floor and report['baseline'] < 40

@@ -30,7 +30,8 @@ def draw_instances(rng: np.random.Generator, size: tuple[int, int] = (128, 128))
         Scene: The image, and its shapes, whose labels are of all shapes that there are.
     """
     names = rng.choice(CLASSES, rng.integers(COUNT[0], COUNT[1], endpoint=True))
-    return draw_scene(rng, [NAMES.index(name) for name in names], size)
+    # Shapes brighter than the ground keep the demo short.
+    return draw_scene(rng, [NAMES.index(name) for name in names], size, brighter=True)
 
 
 def generate_instances(root: str | os.PathLike, train: int = 800, val: int = 200, seed: int = 0,
@@ -57,7 +58,7 @@ def generate_instances(root: str | os.PathLike, train: int = 800, val: int = 200
         FileExistsError: ``root`` holds files that no generator wrote.
     """
     root = Path(root)
-    recipe = dict(generator='instances', version=1, train=train, val=val, seed=seed, size=list(size))
+    recipe = dict(generator='instances', version=2, train=train, val=val, seed=seed, size=list(size))
     categories = [dict(id=index, name=name, supercategory='shape') for index, name in enumerate(CLASSES, 1)]
 
     def draw(rng: np.random.Generator, _: int) -> tuple[np.ndarray, Sequence[Instance]]:
