@@ -10,6 +10,7 @@ import logging
 import os
 import statistics
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import ModuleType
 
 import torch
@@ -77,6 +78,14 @@ def kernel_gradient(x: Tensor, grad: Tensor, sides: tuple[int, ...]) -> Tensor:
 
 def _run(name: str, plain: Callable[..., Tensor], ways: list[Callable[..., Tensor]], *args, key: tuple) -> Tensor:
     """Compute by the fastest way; ``args`` begin with the map."""
+    x = args[0]
+    # Triton starts its kernels on the current device, which need not be the map's.
+    with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
+        return _run_there(name, plain, ways, *args, key=key)
+
+
+def _run_there(name: str, plain: Callable[..., Tensor], ways: list[Callable[..., Tensor]], *args,
+               key: tuple) -> Tensor:
     x = args[0]
     if _mode() == 'triton':
         return ways[0](*args)

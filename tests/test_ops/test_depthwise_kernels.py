@@ -255,3 +255,13 @@ def test_the_fastest_way_is_kept(dtype, monkeypatch):
         _assert_near([y, *torch.autograd.grad(y, tensors, upstream)],
                      [expected, *torch.autograd.grad(expected, exact, upstream.double())], TOLERANCES[dtype])
     assert len(depthwise_cuda._fastest) == 3 and not depthwise_cuda._broken
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason='needs two GPUs')
+def test_a_map_on_another_device_than_the_current_one(monkeypatch):
+    monkeypatch.setenv(depthwise_cuda.SWITCH, 'triton')
+    x, weight, bias = (tensor.detach().to('cuda:1') for tensor in _tensors((3, 3), (2, 14, 14), 64, torch.float32))
+    with torch.cuda.device(0):
+        result = depthwise_convolve(x, weight, bias)
+    assert result.device == x.device
+    _assert_near([result], [_plain(x, weight, bias)[0]], TOLERANCES[torch.float32])
