@@ -12,3 +12,6 @@ model = dict(
         arch=dict(depths=[1, 1, 3, 2], embed_dims=[16, 32, 64, 128], head_dim=32, mlp_ratio=3, conv_stem=True),
         out_cls_token=True),
     cls_head=dict(type='mmuniformer.ClassTokenI3DHead'))
+
+# With four times this rate it may never leave chance.
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
