@@ -127,7 +127,8 @@ def test_second_run_does_nothing(dev, tmp_path):
     assert 'environment' not in changed
 
 
-def test_interrupt_ends_what_was_started(dev, tmp_path):
+@pytest.mark.parametrize('pause', [0, 0.5], ids=['starting', 'running'])
+def test_interrupt_ends_what_was_started(dev, tmp_path, pause):
     code = ('import os, progress, setup_env, signal; from pathlib import Path\n'
             'signal.signal(signal.SIGTERM, setup_env.interrupt)\n'
             'progress.run("long", ["sh", "-c", "echo $$; exec sleep 60"], Path(os.environ["LOG"]), os.environ)')
@@ -136,8 +137,8 @@ def test_interrupt_ends_what_was_started(dev, tmp_path):
     deadline = time.monotonic() + 20
     while not ((tmp_path / 'log').exists() and _children(process.pid)):
         assert time.monotonic() < deadline
-        time.sleep(0.05)
     (child,) = _children(process.pid)
+    time.sleep(pause)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) != 0
     with pytest.raises(ProcessLookupError):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 LIVE = sys.stdout.isatty()
@@ -43,9 +43,8 @@ def run(title: str, command: Sequence[str], log: Path, env: Mapping[str, str],
     log.parent.mkdir(parents=True, exist_ok=True)
     start = shown_at = time.monotonic()
     text = ''
+    process = None
     with log.open('w', encoding='utf-8', errors='replace') as file:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, text=True,
-                                   errors='replace', start_new_session=True)
 
         def read():
             nonlocal text
@@ -54,8 +53,12 @@ def run(title: str, command: Sequence[str], log: Path, env: Mapping[str, str],
                 text = status(line) or text
 
         reader = threading.Thread(target=read, daemon=True)
-        reader.start()
         try:
+            with _interrupts_wait() as mask:
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+                                           text=True, errors='replace', start_new_session=True,
+                                           preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, mask))
+            reader.start()
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(0.5)
@@ -67,14 +70,25 @@ def run(title: str, command: Sequence[str], log: Path, env: Mapping[str, str],
                     shown_at = now
                     print(f'  {title} {clock(now - start)} {text}', flush=True)
         except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
+            if process:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait()
             raise
         reader.join(5)
     print('\r\033[K' if LIVE else '', end='')
     if process.returncode:
         raise Failed(f'{title} failed after {clock(time.monotonic() - start)}.\n{_end(log)}\nAll of its output: {log}')
     print(f'  {title}: {time.monotonic() - start:.0f} s', flush=True)
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[set[signal.Signals]]:
+    """Signals come after the block: one within ``Popen`` would leave the command running, known to nobody."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _columns() -> int:
