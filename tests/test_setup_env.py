@@ -36,6 +36,7 @@ def test_python_found_is_one_that_serves(dev):
 
 def test_no_python(dev, tmp_path, monkeypatch):
     machine = dev('machine')
+    monkeypatch.delenv('MMUNIFORMER_PYTHON', raising=False)
     monkeypatch.setattr(machine, 'MIN_PYTHON', (3, 99))
     with pytest.raises(machine.Failed, match=rf'{sys.executable}: is Python 3\.\d+\n'):
         machine.find_python()
