@@ -9,6 +9,7 @@ from torch import Tensor
 
 from . import depthwise_cpu, depthwise_cuda
 from .layout import channels_first, channels_last
+from .tracing import is_exporting
 
 
 def depthwise_convolve(x: Tensor, weight: Tensor, bias: Tensor | None, add_input: bool = False) -> Tensor:
@@ -111,7 +112,8 @@ def _convolve_on_cuda(x: Tensor, weight: Tensor, bias: Tensor | None, add_input:
 def _kernel_gradient(x: Tensor, grad: Tensor, sides: Sequence[int], on_cuda: bool) -> Tensor:
     """The kernel's gradient between maps ``(B, C, *S)``, in float32 at least."""
     device = depthwise_cuda if on_cuda else depthwise_cpu
-    return device.kernel_gradient(channels_last(x), channels_last(grad), tuple(sides))
+    # A compiler reads the result as contiguous, as it was told above; this small one may be a view.
+    return device.kernel_gradient(channels_last(x), channels_last(grad), tuple(sides)).contiguous()
 
 
 def _autocast(x: Tensor) -> Tensor:
@@ -128,6 +130,4 @@ def _recorded(*tensors: Tensor | None) -> bool:
 
 def _is_traced() -> bool:
     """Whether a program is being written down that should hold nothing but PyTorch's own operations."""
-    # Dynamo takes the first for true whenever it compiles.
-    exporting = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
-    return exporting or torch.jit.is_tracing()
+    return is_exporting() or torch.jit.is_tracing()

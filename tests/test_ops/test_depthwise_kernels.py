@@ -155,10 +155,11 @@ def test_gradients_of_gradients():
 
 
 @runs_kernels
-def test_compiled_in_one_graph():
+@pytest.mark.parametrize('backend', ['aot_eager', 'inductor'])  # the second checks what it was told of strides
+def test_compiled_in_one_graph(backend):
     tensors = _tensors((3, 3, 3), (2, 2, 4, 3), 8)
     torch._dynamo.reset()
-    compiled = torch.compile(depthwise_convolve, backend='aot_eager', fullgraph=True)
+    compiled = torch.compile(depthwise_convolve, backend=backend, fullgraph=True)
     results = [torch.autograd.grad(convolve(*tensors, True).cos().sum(), tensors)
                for convolve in (compiled, depthwise_convolve)]
     _assert_near(results[0], [gradient.double() for gradient in results[1]], 1e-6)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmuniformer.ops import is_exporting
+
 
 def _grid(height: int, width: int, size: int) -> tuple[int, int]:
     """Rows and columns of windows that cover a map."""
@@ -46,7 +48,7 @@ def window_unpartition(windows: Tensor, size: int, shape: Sequence[int]) -> Tens
     rows, columns = _grid(H, W, size)
     x = windows.view(B, rows, columns, size, size, C).transpose(2, 3)
     x = x.reshape(B, rows * size, columns * size, C)
-    if torch.compiler.is_exporting():
+    if is_exporting():
         # A crop is contiguous for some sizes only, and an exported program would be bound to what its example was.
         return x.index_select(1, torch.arange(H, device=x.device)).index_select(2, torch.arange(W, device=x.device))
     return x[:, :H, :W]
