@@ -65,7 +65,7 @@ def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     weight = weight.flatten(1)
     if torch.compiler.is_compiling():  # which finds out by itself what not to keep
         return F.linear(F.gelu(x), weight, bias)
-    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
+    if not x.is_meta and torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(x.device.type)
         weight, bias = weight.to(dtype), bias.to(dtype)
     return _GeluLinear.apply(x, weight, bias)

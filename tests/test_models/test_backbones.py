@@ -209,6 +209,17 @@ def test_activation_checkpointing_changes_nothing_but_memory(cls, shape, with_cp
     assert of_checkpointed_blocks < of_plain_blocks * (0.1 if with_cp is True else 0.7)
 
 
+def test_activation_checkpointing_with_sync_bn():
+    x = torch.rand(2, 3, 64, 64)
+    plain, checkpointed = (UniFormer(TINY, norm_cfg=dict(type='SyncBN'), with_cp=with_cp) for with_cp in (False, True))
+    checkpointed.load_state_dict(plain.state_dict())
+    for model in (plain, checkpointed):
+        _loss(model(x)).backward()
+    torch.testing.assert_close(dict(plain.named_buffers()), dict(checkpointed.named_buffers()))
+    for a, b in zip(plain.parameters(), checkpointed.parameters()):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
 def test_drop_path_grows_linearly():
     model = UniFormer(TINY, drop_path_rate=0.3)
     rates = [block.drop_path.rate for stage in (1, 2, 3, 4) for block in getattr(model, f'blocks{stage}')]

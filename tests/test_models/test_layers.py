@@ -34,6 +34,12 @@ def test_drop_path_keeps_the_mean():
     assert torch.equal(y[:, 0], y[:, 1]), 'a sample is kept or dropped as a whole'
 
 
+@pytest.mark.parametrize('rate', [-0.1, 1, 1.5])
+def test_drop_path_of_an_impossible_rate(rate):
+    with pytest.raises(ValueError, match=f'at least 0 and less than 1, got {rate}'):
+        DropPath(rate)
+
+
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('tokens', [7, 300])
 def test_attention_is_the_formula(dtype, tokens):

@@ -1,4 +1,5 @@
 """Mixed precision, compilation, export, layout and memory of the backbones."""
+import copy
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmuniformer.analysis.plain import Plain
 from mmuniformer.analysis.timing import peak_resident, reset_peak_resident
 from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
+from mmuniformer.models.layers.window import window_unpartition
 
 TINY = dict(depths=[1, 2, 4, 1], embed_dims=[16, 32, 48, 64], head_dim=16)
 LIGHT = dict(TINY, mlp_ratio=3, conv_stem=True)
@@ -79,6 +81,47 @@ def test_compiles_without_a_graph_break(case, training):
         torch.testing.assert_close(outputs, _as_tuple(model(x)), rtol=1e-4, atol=1e-5)
     _loss(outputs).backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize('case', ['image', 'video', 'light image'])
+def test_compiles_with_activation_checkpointing(case):
+    model, x = _build(case, with_cp=True)
+    state, results = copy.deepcopy(model.state_dict()), []
+    torch._dynamo.reset()
+    for run in (model, torch.compile(model, backend='aot_eager', fullgraph=True)):
+        model.load_state_dict(state)
+        model.zero_grad()
+        _loss(run(x)).backward()
+        results.append({**{name: p.grad for name, p in model.named_parameters()},
+                        **{name: buffer.clone() for name, buffer in model.named_buffers()}})
+    torch.testing.assert_close(*results, rtol=1e-3, atol=1e-3)
+
+
+def test_a_compiled_crop_of_windows_is_a_slice():
+    graphs = []
+    torch._dynamo.reset()
+    torch.compile(window_unpartition, backend=lambda graph, _: graphs.append(graph) or graph)(
+        torch.rand(4, 9, 2), 3, (1, 5, 5, 2))
+    assert not any(node.target == 'index_select' for node in graphs[0].graph.nodes)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_trains_on_the_meta_device(case):
+    model, x = _build(case)
+    outputs = _as_tuple(model.to('meta').train()(x.to('meta')))
+    assert all(output.is_meta and output.requires_grad for output in outputs)
+
+
+@pytest.mark.parametrize('case', ['light image', 'light video'])
+def test_trains_with_deterministic_algorithms(case):
+    model, x = _build(case)
+    nodes, seen = [output.grad_fn for output in _as_tuple(model.train()(x))], set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [following for following, _ in node.next_functions]
+    assert 'AvgPool3DBackward0' not in {node.name() for node in seen}, 'it has no such way on CUDA'
 
 
 @pytest.mark.parametrize('case', CASES)

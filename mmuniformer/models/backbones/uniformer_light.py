@@ -82,7 +82,10 @@ class BaseUniFormerLight(BaseUniFormer):
 
     def _pool(self, score: Tensor) -> Tensor:
         """Mean over the 2x2 patches that the next embedding joins."""
-        return F.avg_pool3d(score, (1, 2, 2)) if self.ndim == 3 else F.avg_pool2d(score, 2)
+        if self.ndim == 2:
+            return F.avg_pool2d(score, 2)
+        # Frame by frame: the gradient of avg_pool3d is not deterministic on CUDA.
+        return F.avg_pool2d(score.flatten(1, 2), 2).unflatten(1, score.shape[1:3])
 
     def forward_with_cls_token(self, x: Tensor) -> tuple[Tensor, ...]:
         """The maps, and after them with ``out_cls_token`` the normalised class token ``(B, C)``."""

@@ -6,11 +6,16 @@ class DropPath(nn.Module):
     """Leave a residual branch out for some samples of the batch (arXiv 1603.09382), in training only.
 
     Args:
-        rate: Probability to leave it out; what stays is scaled by ``1 / (1 - rate)``.
+        rate: Probability to leave it out, below 1; what stays is scaled by ``1 / (1 - rate)``. Defaults to 0.
+
+    Raises:
+        ValueError: When the rate is no such probability.
     """
 
     def __init__(self, rate: float = 0.):
         super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f'the rate of stochastic depth must be at least 0 and less than 1, got {rate}')
         self.rate = float(rate)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -23,8 +23,9 @@ def running_statistics_kept(module: nn.Module) -> Iterator[None]:
     """
     norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0., None
+    for norm, (_, counted) in zip(norms, before):
+        # What counts is a copy; SyncBatchNorm does not take None for it.
+        norm.momentum, norm.num_batches_tracked = 0., None if counted is None else counted.clone()
     try:
         yield
     finally:
