@@ -8,6 +8,7 @@ from torch import Tensor
 from mmuniformer.version import __version__
 
 from . import heads as names
+from .errors import CheckpointError
 from .heads import IMAGE, POSE, VIDEO
 from .layouts import Checkpoint, sort_out
 
@@ -60,9 +61,12 @@ def to_official(content: Any) -> Converted:
         content: What a checkpoint of MMPretrain, MMAction2, MMPose, MMDetection or MMSegmentation held.
 
     Raises:
-        CheckpointError: When there are no weights of a UniFormer in it.
+        CheckpointError: When there are no weights of a UniFormer in it, or they are folded for inference.
     """
     checkpoint = sort_out(content)
+    if checkpoint.is_deployed:
+        raise CheckpointError('the checkpoint is deployed (folded for inference) and the official release has no such '
+                              'form: convert the checkpoint it was made from')
     if _is_official_classifier(checkpoint):
         classifier = checkpoint.heads
     else:

@@ -10,8 +10,8 @@ from .errors import CheckpointError
 
 #: Keys under which files keep their state dict. Averaged weights come first where a file holds both, as in timm.
 WRAPPERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model_state', 'model')
-#: First parts of the names of a backbone's parameters.
-BACKBONE = re.compile(r'(patch_embed[1-4]|blocks[1-4]|norm[1-4]?|norm_cls|cls_token|cls_upsample)(\.|$)')
+#: First parts of the names of a backbone's tensors.
+BACKBONE = re.compile(r'(patch_embed[1-4]|blocks[1-4]|norm[1-4]?|norm_cls|cls_token|cls_upsample|deployed)(\.|$)')
 #: Two names that, under a common prefix, only a UniFormer has; PVT and others have one of them.
 LANDMARKS = re.compile(r'^(.*?)(patch_embed1\.proj\.|blocks1\.0\.pos_embed\.)')
 #: Who writes what beside `backbone.`; the first that fits counts.
@@ -36,6 +36,11 @@ class Checkpoint:
     layout: str
     backbone: dict[str, Tensor]
     heads: dict[str, Tensor]
+
+    @property
+    def is_deployed(self) -> bool:
+        """Whether the weights are folded for inference."""
+        return 'deployed' in self.backbone
 
 
 def sort_out(content: Any) -> Checkpoint:

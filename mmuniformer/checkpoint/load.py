@@ -111,7 +111,7 @@ def load(model: nn.Module,
     content, path = read(source)
     try:
         checkpoint = sort_out(content)
-        check_form(_is_deployed(checkpoint), 'deployed' in target)
+        check_form(checkpoint.is_deployed, 'deployed' in target)
         sizes, wanted = measure(checkpoint.backbone), measure(target)
         published = _published(os.fspath(source), path, sizes)
         _check_sizes(sizes, wanted, published)
@@ -128,10 +128,6 @@ def load(model: nn.Module,
         model.load_state_dict(heads, strict=False)
     print_log(str(report), logger='current', level=logging.INFO)
     return report
-
-
-def _is_deployed(checkpoint: Checkpoint) -> bool:
-    return any(name.rpartition('.')[2] == 'deployed' for name in (*checkpoint.backbone, *checkpoint.heads))
 
 
 def _published(source: str, path: Path, sizes: Sizes) -> Published | None:

@@ -18,7 +18,9 @@ def fuses(x: Tensor, *others: Tensor | None) -> bool:
     dtype = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else x.dtype
     operands = [tensor for tensor in (x, *others) if tensor is not None]
     recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in operands)
-    return not recorded and x.dtype != torch.float64 and dtype in (torch.float32, torch.bfloat16)
+    # Asked by name, it does not fall back where the processor lacks what its bfloat16 is made of.
+    known = dtype == torch.float32 or dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return known and not recorded and x.dtype != torch.float64
 
 
 def autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:

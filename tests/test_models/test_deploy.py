@@ -1,4 +1,7 @@
 """Folding for inference: same output, in every form of every backbone."""
+import os
+import subprocess
+import sys
 from collections import OrderedDict
 
 import pytest
@@ -7,6 +10,7 @@ from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
 from mmuniformer.checkpoint import CheckpointError, load
+from mmuniformer.checkpoint.convert import to_official
 from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
 
 TINY = dict(depths=[2, 2, 5, 2], embed_dims=[16, 32, 48, 64], head_dim=16)
@@ -135,6 +139,33 @@ def test_wrong_form_of_checkpoint_is_named(whole, tmp_path):
         with pytest.raises(CheckpointError, match='model is deployed.*the checkpoint is not.*switch_to_deploy'):
             load_state(folded, plain.state_dict())
     assert all(torch.equal(tensor, before[name]) for name, tensor in plain.state_dict().items())
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+def test_folded_weights_load_into_a_folded_model(tmp_path, prefix):
+    (model, x), (other, _) = _build('image'), _build('image', deploy=True)
+    _trained(model).switch_to_deploy()
+    file = tmp_path / 'folded.pth'
+    torch.save({prefix + name: tensor for name, tensor in model.state_dict().items()}, file)
+    load(other, file, strict=True)
+    _assert_equal(_maps(other.eval(), x), _maps(model, x), 1e-6)
+
+
+def test_folded_weights_have_no_official_form():
+    model, _ = _build('image')
+    with pytest.raises(CheckpointError, match='deployed .*no such form'):
+        to_official(model.eval().switch_to_deploy().state_dict())
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='PyTorch without oneDNN')
+def test_bfloat16_on_a_processor_without_it():
+    code = ('import torch; from mmuniformer.models import UniFormer\n'
+            f'model = UniFormer(dict({TINY}, conv_stem=True)).eval().switch_to_deploy()\n'
+            'with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):\n'
+            '    print(model(torch.rand(1, 3, 64, 64))[-1].isfinite().all().item())')
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                            env={**os.environ, 'ONEDNN_MAX_CPU_ISA': 'AVX2'})
+    assert result.stdout.strip() == 'True', result.stderr
 
 
 def test_weights_loaded_and_then_folded(tmp_path):
