@@ -11,6 +11,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from mmuniformer.engine.hooks import NonFiniteError, NonFiniteHook
+from mmuniformer.engine.hooks.non_finite_search import find_source
 
 from . import toy
 
@@ -53,6 +54,25 @@ def test_a_bad_batch_is_as_if_it_had_not_been(tmp_path, way, name):
     text = log(bad)
     assert name in text and 'iteration 5 is not finite (1 step in a row, 1 in all' in text
     assert 'non_finite: 1' in text and 'not finite' not in log(good)
+
+
+def test_the_module_is_named_in_a_compiled_model():
+
+    class Logarithm(torch.nn.Module):
+
+        def forward(self, x):
+            return (x - 1e9).log()
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), Logarithm(), torch.nn.Linear(4, 4))
+    model.forward = torch.compile(model.forward, backend='eager')
+    model(torch.rand(2, 4))
+
+    def losses():
+        loss = model(torch.rand(2, 4)).sum()
+        return loss, dict(loss=loss)
+
+    source = find_source(model, losses)
+    assert (source.kind, source.module) == ('forward', '1')
 
 
 def test_without_the_hook_the_weights_are_lost(tmp_path):

@@ -74,7 +74,8 @@ def find_source(model: nn.Module, losses: Callable[[], tuple[Tensor, dict[str, T
         more = f' and {len(bad) - 1} more' if len(bad) > 1 else ''
         return Source('weights', bad[0], f'{bad[0]}{more} of the model itself is not finite: an earlier step or '
                                          'checkpoint spoilt it')
-    with search.watching():
+    # What is compiled already would not call the hooks that watch.
+    with search.watching(), torch.compiler.set_stance('force_eager'):
         try:
             loss, parts = losses()
         except _Found:
