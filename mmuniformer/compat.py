@@ -19,8 +19,10 @@ from pickle import UnpicklingError
 from types import ModuleType
 
 # The highest of what MMAction2 1.2, MMDetection 3.3, MMSegmentation 1.2, MMPose 1.3 and MMPretrain 1.2 ask for.
-MIN_VERSIONS = {'mmengine': '0.8.3', 'mmcv': '2.0.0'}
+# Of torch: the first that tells exporting from compiling.
+MIN_VERSIONS = {'torch': '2.7', 'mmengine': '0.8.3', 'mmcv': '2.0.0'}
 _HOW_TO_INSTALL = {
+    'torch': '`pip install torch` (MMCV has to be built anew after it)',
     'mmengine': '`pip install mmengine` (or its maintained fork, `pip install onedl-mmengine`)',
     'mmcv': '`MMCV_WITH_OPS=1 pip install --no-build-isolation mmcv==2.1.0` after torch and "setuptools<81" '
             '(or, if none of your frameworks refuses MMCV 2.2, its maintained fork, `pip install onedl-mmcv`)',
@@ -30,10 +32,12 @@ _DRN = 'mmaction.models.localizers.drn'
 
 
 def apply() -> None:
-    """Check that MMEngine and MMCV are there and new enough, then mend what is broken. May be called again and again.
+    """Check that PyTorch, MMEngine and MMCV are there and new enough, then mend what is broken.
+
+    May be called again and again.
 
     Raises:
-        ImportError: if MMEngine or MMCV is missing, too old or cannot be imported; the message says what to install.
+        ImportError: if one of them is missing, too old or cannot be imported; the message says what to install.
     """
     for name in MIN_VERSIONS:
         _require(name)
@@ -171,10 +175,8 @@ def _allow_checkpoint_contents() -> None:
 
     See open-mmlab/mmengine#1655. Only plain data is allowed: log histories, and numbers and arrays of numpy.
     """
-    import torch
-    if _release(torch.__version__) < (2, 6):
-        return
     import numpy as np
+    import torch
     from mmengine.logging import HistoryBuffer
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
     allowed = [HistoryBuffer, np.ndarray, np.dtype, bytes, (_history_method, 'builtins.getattr')]
