@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from mmuniformer.models.layers import GlobalBlock, HourglassBlock, LocalBlock
+from mmuniformer.models.layers import GlobalBlock, LocalBlock
 from mmuniformer.registry import FUNCTIONS
 
 
@@ -21,7 +21,7 @@ def wrap_blocks(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool
         recurse: Whether PyTorch asks if it is to look into ``module``, and not if to wrap it.
         nonwrapped_numel: Parameters in it that are not wrapped yet.
     """
-    return recurse or isinstance(module, (LocalBlock, GlobalBlock, HourglassBlock))
+    return recurse or isinstance(module, (LocalBlock, GlobalBlock))
 
 
 @contextmanager
