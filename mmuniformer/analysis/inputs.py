@@ -62,8 +62,8 @@ def masks_of_detections(model: nn.Module) -> None:
 def default_shape(cfg: Config) -> tuple[int, ...]:
     """The input for which a model's operations are usually published.
 
-    Pose: the codec's input size. Video: frames and crop of the validation clips. Classification: the validation crop.
-    Detection: 800 x 1280. Segmentation: 512 x 2048.
+    Pose: the codec's input size. Video: frames of the validation clips, and the size they are cropped or resized to.
+    Classification: that size of the validation images. Detection: 800 x 1280. Segmentation: 512 x 2048.
 
     Args:
         cfg: A whole config.
@@ -83,16 +83,31 @@ def default_shape(cfg: Config) -> tuple[int, ...]:
         width, height = cfg.codec['input_size']
         return 3, height, width
     if scope in ('mmaction', 'mmpretrain'):
-        found = _last_values(cfg, ('crop_size', 'clip_len'))
-        if 'crop_size' in found and ('clip_len' in found or scope == 'mmpretrain'):
-            crop = found['crop_size']
-            frames = (found['clip_len'], ) if scope == 'mmaction' else ()
-            return (3, *frames, *((crop, crop) if isinstance(crop, int) else crop))
+        steps = _validation_pipeline(cfg)
+        frames = [step['clip_len'] for step in steps if 'clip_len' in step]
+        sizes = [size for step in steps if (size := _size_after(step, keeps_ratio=scope == 'mmaction'))]
+        if sizes and (frames or scope == 'mmpretrain'):
+            return (3, *(frames[-1:] if scope == 'mmaction' else ()), *sizes[-1])
     raise ValueError('the config does not tell the size of its input: give --shape')
 
 
-def _last_values(cfg: Config, names: Sequence[str]) -> dict[str, Any]:
-    """The last value that transforms of the validation pipeline have for each of some arguments."""
-    dataset = cfg.get('val_dataloader', {}).get('dataset', {})
-    transforms = dataset.get('pipeline', []) if isinstance(dataset, Mapping) else []
-    return {name: step[name] for step in transforms for name in names if name in step}
+def _validation_pipeline(cfg: Config) -> Sequence[Mapping]:
+    """Transforms of the validation data, none where the config has none."""
+    dataset = (cfg.get('val_dataloader') or {}).get('dataset', {})
+    return dataset.get('pipeline', []) if isinstance(dataset, Mapping) else []
+
+
+def _size_after(step: Mapping, keeps_ratio: bool) -> tuple[int, int] | None:
+    """Height and width that a transform gives to every input, None where they depend on it.
+
+    Args:
+        step: A transform's config.
+        keeps_ratio: What ``Resize`` does without ``keep_ratio``: MMAction2's keeps it, MMCV's does not.
+    """
+    if 'crop_size' in step:
+        crop = step['crop_size']
+        return (crop, crop) if isinstance(crop, int) else tuple(crop)
+    if step.get('type') == 'Resize' and 'scale' in step and not step.get('keep_ratio', keeps_ratio):
+        scale = step['scale']
+        return (scale, scale) if isinstance(scale, int) else tuple(scale[::-1])  # it has the width first
+    return None
