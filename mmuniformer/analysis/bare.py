@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
-from mmuniformer.models.backbones.arch import LIGHT_ARCHS
+from mmuniformer.models.backbones.arch import ARCHS, LIGHT_ARCHS
 
 
 class Classifier(nn.Module):
@@ -38,6 +38,8 @@ def bare_model(arch: str, shape: Sequence[int], attention: str | None = None, nu
     Raises:
         ValueError: For an arch or attention that the backbone doesn't know.
     """
+    if arch not in ARCHS and arch not in LIGHT_ARCHS:  # a backbone would name those of its own family only
+        raise ValueError(f'unknown arch {arch!r}: choose one of {", ".join([*ARCHS, *LIGHT_ARCHS])}')
     if arch in LIGHT_ARCHS and attention:
         raise ValueError(f'the light models have one kind of attention: leave attention={attention!r} out for {arch}')
     image, video = (UniFormerLight, UniFormerLight3D) if arch in LIGHT_ARCHS else (UniFormer, UniFormer3D)

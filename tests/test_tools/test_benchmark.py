@@ -136,8 +136,8 @@ def test_tool_shows_which_operators_take_the_time(tmp_path):
 
 @pytest.mark.parametrize('options, message', [
     (['--arch', 'small', '--peer', 'video-swin-t'], 'is for videos'),
-    (['--arch', 'tiny'], "unknown arch 'tiny'"),
-    (['--arch', 'xxs', '--attention', 'window'], 'light models have no --attention'),
+    (['--arch', 'tiny'], "unknown arch 'tiny': choose one of small, small_plus, base, large, xxs, xs"),
+    (['--arch', 'xxs', '--attention', 'window'], "leave attention='window' out for xxs"),
     (['gone.py'], 'no config file gone.py'),
     (['--arch', 'small', '--train', '--deploy'], 'can not be trained'),
 ])

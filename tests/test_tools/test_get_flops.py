@@ -232,9 +232,21 @@ model = dict(
      (3, 96, 64)),
     (dict(default_scope='mmaction', val_dataloader=dict(
         dataset=dict(pipeline=[dict(clip_len=8), dict(crop_size=112)]))), (3, 8, 112, 112)),
+    # The last one counts; a Resize that keeps the ratio, MMAction2's without the argument, tells nothing.
+    (dict(default_scope='mmaction', val_dataloader=dict(dataset=dict(pipeline=[
+        dict(clip_len=4), dict(type='CenterCrop', crop_size=128),
+        dict(type='Resize', scale=(96, 64), keep_ratio=False), dict(type='Resize', scale=(80, 80))]))),
+     (3, 4, 64, 96)),
+    (dict(default_scope='mmpretrain', val_dataloader=dict(dataset=dict(pipeline=[
+        dict(type='Resize', scale=48), dict(type='Resize', scale=(32, 32), keep_ratio=True)]))), (3, 48, 48)),
 ])
 def test_default_shape(cfg, shape):
     assert default_shape(Config(cfg)) == shape
+
+
+@pytest.mark.parametrize('name', ['uniformer-demo_recognition', 'uniformer-light-demo_recognition'])
+def test_default_shape_of_the_demos(name):
+    assert default_shape(Config.fromfile(ROOT / f'configs/demo/{name}.py')) == (3, 8, 64, 64)
 
 
 @pytest.mark.parametrize('scope', ['mmaction', 'mmpretrain', 'mmpose', None])
@@ -244,7 +256,7 @@ def test_config_that_does_not_tell_its_input(scope):
 
 
 @pytest.mark.parametrize('tool, args, message', [
-    ('get_flops.py', ['--arch', 'tiny'], "unknown arch 'tiny': choose one of small"),
+    ('get_flops.py', ['--arch', 'tiny'], "unknown arch 'tiny': choose one of small, small_plus, base, large, xxs, xs"),
     ('get_flops.py', ['nowhere.py'], 'no config file nowhere.py'),
     ('get_flops.py', ['--arch', 'small', '--shape', '0'], 'positive numbers'),
     ('get_flops.py', ['--arch', 'small', '--shape', '16'], 'at least 32'),

@@ -34,7 +34,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 
 import mmuniformer  # noqa: F401  (registers the backbones)
-from mmuniformer.analysis import count, default_shape
+from mmuniformer.analysis import bare_model, count, default_shape
 from mmuniformer.analysis.peers import PEERS, SAME_NETWORK, as_peer, largest_difference
 from mmuniformer.analysis.roofline import bytes_of, flops_of, least_seconds
 from mmuniformer.analysis.timing import (
@@ -48,8 +48,6 @@ from mmuniformer.analysis.timing import (
     reset_peak_resident,
     training,
 )
-from mmuniformer.models import UniFormer, UniFormer3D, UniFormerLight, UniFormerLight3D
-from mmuniformer.models.backbones.arch import LIGHT_ARCHS
 from mmuniformer.models.backbones.base import BaseUniFormer
 
 #: Side of the matrix product that stands for the machine's peak.
@@ -113,12 +111,7 @@ def build(args: argparse.Namespace) -> tuple[BaseUniFormer, tuple[int, ...]]:
             raise ValueError(f'the model of {args.config} has no backbone of this package')
         return revert_sync_batchnorm(found[0]), shape or default_shape(cfg)
     shape = shape or (3, 224, 224)
-    light, video = args.arch in LIGHT_ARCHS, len(shape) == 4
-    cls = {(False, False): UniFormer, (False, True): UniFormer3D, (True, False): UniFormerLight,
-           (True, True): UniFormerLight3D}[light, video]
-    if args.attention and light:
-        raise ValueError('light models have no --attention')
-    return cls(args.arch, in_channels=shape[0], **({'attention': args.attention} if args.attention else {})), shape
+    return bare_model(args.arch, shape, args.attention), shape
 
 
 def prepare(args: argparse.Namespace, only: str | None = None) -> tuple[dict, torch.Tensor, BaseUniFormer]:
