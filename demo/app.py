@@ -35,13 +35,19 @@ def parse_args() -> argparse.Namespace:
 
 
 def find_models(folder: Path) -> dict[str, tuple[str, str]]:
-    """Config and last checkpoint of every work dir of a Runner in ``folder``, by the work dir's name."""
+    """Config and best checkpoint, else the last, of every work dir of a Runner in ``folder``, by the work dir's name.
+
+    That of a run of ``tools/finetune.py`` is its folder ``train``; it is offered by the name of the run.
+    """
     models = {}
-    for last in sorted(folder.glob('*/last_checkpoint')):
-        checkpoint = last.parent / Path(last.read_text().strip()).name
-        configs = sorted(last.parent.glob('*.py'))
+    for last in sorted([*folder.glob('*/last_checkpoint'), *folder.glob('*/train/last_checkpoint')]):
+        work_dir = last.parent
+        best = max(work_dir.glob('best_*.pth'), key=lambda file: file.stat().st_mtime, default=None)
+        checkpoint = best or work_dir / Path(last.read_text().strip()).name
+        configs = sorted(work_dir.glob('*.py'))
         if configs and checkpoint.is_file():
-            models[last.parent.name] = (str(configs[0]), str(checkpoint))
+            named = work_dir.parent if work_dir.name == 'train' else work_dir
+            models[named.resolve().name] = (str(configs[0]), str(checkpoint))
     return models
 
 

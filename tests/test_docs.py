@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
@@ -132,6 +132,29 @@ def test_example(page, number, is_run, code, monkeypatch, tmp_path):
         with DefaultScope.overwrite_default_scope(scope):
             model = MODELS.build(config.model)
         assert 'UniFormer' in type(model.backbone).__name__
+
+
+def test_unreadable_files_are_replaced_as_in_the_faq(tmp_path):
+    code, = (code for page, *_, code in EXAMPLES if page == 'docs/faq.md' and 'ReplaceUnreadable' in code)
+    (tmp_path / 'train.txt').write_text('a.mp4 0\n')
+    (tmp_path / 'base.py').write_text(f"""
+_base_ = {str(ROOT / 'configs/demo/uniformer-demo_recognition.py')!r}
+train_dataloader = dict(dataset=dict(data_root={str(tmp_path)!r}))
+""")
+    (tmp_path / 'config.py').write_text(f"_base_ = 'base.py'\n{code}")
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert type(dataset).__name__ == 'ReplaceUnreadable' and dataset.max_share == 0.02
+    assert dataset.get_data_info(0)['filename'] == str(tmp_path / 'a.mp4')
+
+
+def test_checkpoints_of_demos_are_the_ones_they_leave():
+    pattern = r'work_dirs/demo/(\w+)/epoch_(\d+)\.pth'
+    named = {found for page in PAGES for found in re.findall(pattern, page.read_text())}
+    assert named
+    for task, epoch in named:
+        assert int(epoch) == Config.fromfile(ROOT / f'configs/demo/uniformer-demo_{task}.py').max_epochs
 
 
 def test_there_is_something_to_check():

@@ -95,7 +95,7 @@ def test_predict(command, place, monkeypatch):
 
 
 def test_predict_in_python(place, monkeypatch, capsys):
-    checkpoint(str(VIDEO), place / 'work_dirs/demo/recognition/epoch_11.pth')
+    checkpoint(str(VIDEO), place / f'work_dirs/demo/recognition/epoch_{load_config(str(VIDEO)).max_epochs}.pth')
     monkeypatch.chdir(place)
     exec(compile(example('predict', 'Predictor('), 'predict.md', 'exec'), {})
     assert re.search(r"^\{'label': \d, 'name': '.+', 'score': 0\.\d+\}$", capsys.readouterr().out, re.MULTILINE)

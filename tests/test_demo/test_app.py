@@ -87,6 +87,23 @@ def page(address, tmp_path):
     assert not outside
 
 
+def test_models_to_choose_from(tmp_path):
+    """A demo's last checkpoint, the best of a run of finetune.py by its name, and nothing without a checkpoint."""
+    pytest.importorskip('gradio')
+    from app import find_models
+    for folder, files in {'demo': ['epoch_13.pth', 'epoch_14.pth'], 'half': [],
+                          'mine/train': ['epoch_14.pth', 'best_acc_top1_epoch_2.pth']}.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for name in ('config.py', *files):
+            (tmp_path / folder / name).touch()
+        (tmp_path / folder / 'last_checkpoint').write_text('/where/it/was/trained/epoch_14.pth')
+    expected = {'demo': ('demo', 'epoch_14.pth'), 'mine': ('mine/train', 'best_acc_top1_epoch_2.pth')}
+    expected = {name: (str(tmp_path / folder / 'config.py'), str(tmp_path / folder / file))
+                for name, (folder, file) in expected.items()}
+    assert find_models(tmp_path) == expected
+    assert find_models(tmp_path / 'mine') == {'mine': expected['mine']}
+
+
 def _choose(page, model):
     page.locator('#model input').click()
     page.get_by_role('option', name=model, exact=True).click()
