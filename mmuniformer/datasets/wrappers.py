@@ -40,8 +40,11 @@ class ReplaceUnreadable:
         TooManyUnreadable: From ``dataset[index]``, past the share.
 
     Examples:
+        In a config with a base, whose dataset it replaces and wraps:
+
         >>> train_dataloader = dict(dataset=dict(
-        ...     type='mmuniformer.ReplaceUnreadable', max_share=0.02, dataset=dict(type='VideoDataset', ...)))
+        ...     _delete_=True, type='mmuniformer.ReplaceUnreadable', max_share=0.02,
+        ...     dataset={{_base_.train_dataloader.dataset}}))
     """
 
     def __init__(self, dataset: BaseDataset | dict, max_share: float = 0.05):
