@@ -2,14 +2,17 @@
 import argparse
 import os
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
+from mmuniformer.apis.weights import check_runner
 from mmuniformer.engine.launch import (
+    Options,
     augment_test,
     build_runner,
     check_checkpoint,
     draw_predictions,
+    merge_options,
     one_line_errors,
     read_config,
     work_dir,
@@ -26,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--interval', type=int, default=1, help='draw every n-th input')
     parser.add_argument('--tta', action='store_true',
                         help="average over the config's augmentations (tta_pipeline), such as scales and flips")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
                         help='override the config: key.subkey=value, lists as key="[a,b]"')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='who started the processes')
@@ -38,7 +41,6 @@ def parse_args() -> argparse.Namespace:
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     """Put the command line into the config."""
-    check_checkpoint(args.checkpoint)
     cfg.launcher = args.launcher
     cfg.work_dir = work_dir(cfg, args.config, args.work_dir)
     cfg.load_from = args.checkpoint
@@ -51,8 +53,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         evaluator = cfg.test_evaluator
         cfg.test_evaluator = [*(evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]),
                               dict(type='DumpResults', out_file_path=args.dump)]
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     if args.tta:
         augment_test(cfg)
     return cfg
@@ -60,9 +61,14 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
 
 def main() -> None:
     args = parse_args()
-    cfg = merge_args(read_config(args.config), args)
+    cfg = read_config(args.config)
+    content, _ = check_checkpoint(args.checkpoint)
+    cfg = merge_args(cfg, args)
     with one_line_errors(cfg):
-        build_runner(cfg).test()
+        runner = build_runner(cfg)
+        check_runner(runner, content, args.checkpoint, args.config)
+        del content  # the optimiser's state is large
+        runner.test()
 
 
 if __name__ == '__main__':

@@ -2,10 +2,19 @@
 import argparse
 import os
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
-from mmuniformer.engine.launch import build_runner, check_checkpoint, one_line_errors, read_config, work_dir
+from mmuniformer.apis.weights import check_runner
+from mmuniformer.engine.launch import (
+    Options,
+    build_runner,
+    check_checkpoint,
+    merge_options,
+    one_line_errors,
+    read_config,
+    work_dir,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help="seed of all random numbers (default: the config's)")
     parser.add_argument('--diff-rank-seed', action='store_true', help='another seed for every process')
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms of cuDNN')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
                         help='override the config: key.subkey=value, lists as key="[a,b]"')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='who started the processes')
@@ -49,8 +58,6 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
                              'batch size that its learning rate is for.')
         cfg.auto_scale_lr.enable = True
     if args.resume:
-        if args.resume != 'auto':
-            check_checkpoint(args.resume)
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     randomness = dict(cfg.get('randomness') or {})
@@ -60,16 +67,22 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         if getattr(args, name):
             randomness[name] = True
     cfg.randomness = randomness or dict(seed=None)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     return cfg
 
 
 def main() -> None:
     args = parse_args()
-    cfg = merge_args(read_config(args.config), args)
+    cfg = read_config(args.config)
+    named = args.resume and args.resume != 'auto'
+    content = check_checkpoint(args.resume)[0] if named else None
+    cfg = merge_args(cfg, args)
     with one_line_errors(cfg):
-        build_runner(cfg).train()
+        runner = build_runner(cfg)
+        if named:
+            check_runner(runner, content, args.resume, args.config)
+        del content  # the optimiser's state is large
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -8,6 +8,8 @@ import cv2
 import mmcv
 import numpy as np
 
+from mmuniformer.engine.missing import advice
+
 from .errors import PredictError
 
 #: Frames a second where a file or camera doesn't say.
@@ -125,7 +127,10 @@ class VideoClip:
     """
 
     def __init__(self, path: Path):
-        import decord
+        try:
+            import decord
+        except ModuleNotFoundError as error:
+            raise PredictError(f'Videos need {advice(error) or error}') from error
         self.path = path
         try:
             self.reader = decord.VideoReader(str(path), num_threads=1)

@@ -4,6 +4,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from mmuniformer.engine.launch import wrong_setting
+from mmuniformer.engine.missing import advice
+
 from .errors import PredictError
 from .weights import check_fit, read_checkpoint
 
@@ -19,22 +22,34 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
         The model on the CPU, in evaluation mode, without gradients of its parameters.
 
     Raises:
-        PredictError: The config has no model or asks for a framework that isn't there, or the checkpoint can't be read
-            or doesn't fit it.
+        PredictError: The config's model can't be built, or the checkpoint can't be read or doesn't fit it.
     """
-    name = str(cfg.filename or 'the config')
-    if 'model' not in cfg:
-        raise PredictError(f'{name} has no `model`: give the config of a task')
     content, _ = read_checkpoint(checkpoint)
-    try:
-        init_default_scope(cfg.get('default_scope', 'mmengine'))
-        if 'data_preprocessor' in cfg:  # as the Runner does
-            cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-        model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    except ImportError as error:
-        raise PredictError(f'{name} needs a framework that can not be imported ({error}): install mmuniformer with the '
-                           'extra of its task') from error
-    check_fit(model, content, checkpoint, name)
-    weights = content.get('state_dict', content)
-    model.load_state_dict({key.removeprefix('module.'): value for key, value in weights.items()}, strict=False)
+    model = build_model(cfg)
+    check_fit(model, content, checkpoint, _name(cfg))  # loads it
     return model.eval().requires_grad_(False)
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model of a config as it is in one process: without synchronised norms.
+
+    Raises:
+        PredictError: The config has no model, asks for what isn't installed, or has settings that can't be.
+    """
+    if 'model' not in cfg:
+        raise PredictError(f'{_name(cfg)} has no `model`: give the config of a task')
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    if 'data_preprocessor' in cfg:  # as the Runner does
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    try:
+        return revert_sync_batchnorm(MODELS.build(cfg.model))
+    except ImportError as error:
+        raise PredictError(f'{_name(cfg)} needs {advice(error) or f"what can not be imported ({error})"}') from error
+    except (KeyError, ValueError) as error:
+        if not wrong_setting(error):
+            raise
+        raise PredictError(f'{_name(cfg)}: {wrong_setting(error)}') from error
+
+
+def _name(cfg: Config) -> str:
+    return str(cfg.filename or 'the config')

@@ -10,10 +10,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+
+from mmuniformer.engine.launch import first_line
+from mmuniformer.engine.missing import advice
 
 from .caption import add_caption, label_lines
 from .errors import PredictError
@@ -66,6 +70,8 @@ class Predictor:
             raise PredictError(f'{self.config} is no config to predict with: it needs a model, a test_dataloader and a '
                                f'default_scope of {", ".join(TASKS)}')
         content, path = read_checkpoint(self.checkpoint)
+        device = device or get_device()
+        _check_device(device)
         options = {}
         kind_of_task = TASKS[self.scope].name
         if labels is not None and kind_of_task == 'pose':
@@ -78,10 +84,10 @@ class Predictor:
         with self._in_scope(), quiet(MMLogger.get_current_instance()):
             try:
                 meta = find_meta(cfg, content.get('meta'), labels)
-                self.task = TASKS[self.scope](cfg, str(path), device or get_device(), meta, **options)
+                self.task = TASKS[self.scope](cfg, str(path), device, meta, **options)
             except ImportError as error:
-                raise PredictError(f'{kind_of_task.capitalize()} needs a framework that can not be imported '
-                                   f'({error}): install mmuniformer with the extra of its task') from error
+                raise PredictError(f'{kind_of_task.capitalize()} needs '
+                                   f'{advice(error) or f"what can not be imported ({error})"}') from error
             check_fit(self.task.inferencer.model, content, self.checkpoint, self.config)
         self.task.threshold = threshold
 
@@ -327,6 +333,14 @@ class _Run:
             name = source.name  # of two files that differ in the ending alone
         self.taken.add(name)
         return Output(self.out, name, self.video)
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(0, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:  # what PyTorch raises differs by its build
+        raise PredictError(f'Device {device} can not be used ({first_line(error)}): give one that is there, such as '
+                           f'{get_device()}') from error
 
 
 def _as_source(source: str | Path | int) -> Path | int:

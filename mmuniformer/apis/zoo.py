@@ -43,10 +43,5 @@ def load_config(name: str) -> Config:
         raise PredictError(f'{name} is neither a config file nor the name of a config{hint}')
     try:
         return read_config(path)
-    except Exception as error:  # a config is code, and code can fail in any way
-        raise PredictError(f'{path} can not be read as a config ({type(error).__name__}: {_first_line(error)})'
-                           ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ['no details'])[0]
+    except SystemExit as error:
+        raise PredictError(str(error)) from error

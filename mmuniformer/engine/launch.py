@@ -1,5 +1,7 @@
 """What ``tools/train.py`` and ``tools/test.py`` share: a config that fits the machine, and errors in one line."""
+import argparse
 import difflib
+import importlib.util
 import os
 import subprocess
 from collections.abc import Iterator
@@ -8,32 +10,88 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.device import get_device
 from mmengine.hub import get_config
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmuniformer.checkpoint import CheckpointError
 from mmuniformer.checkpoint.layouts import sort_out
 from mmuniformer.checkpoint.reading import read
+from mmuniformer.compat import is_installed
+
+from .missing import advice, missing_in_one_line
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def read_config(path: str) -> Config:
-    """Read a config, or leave with one line that names the file and the likeliest other.
+    """Read the config of a model, or leave with one line that says what is wrong with it.
 
     Args:
         path: A file, or a packaged config such as ``mmuniformer::recognition/uniformer/...py``.
     """
-    if '::' in path:
-        return get_config(path)
-    if Path(path).is_file():
-        return Config.fromfile(path)
-    folder = next((parent for parent in Path(path).parents if parent.is_dir()), Path())
-    files = {file.name: file for file in folder.rglob('*.py')}
-    near = difflib.get_close_matches(Path(path).name, files, n=1)
-    raise SystemExit(f'No config file {path}.' + (f' Is it {files[near[0]]}?' if near else ''))
+    if Path(path).is_dir():
+        raise SystemExit(f'{path} is a folder: name a config file in it.')
+    if '::' not in path and not Path(path).is_file():
+        folder = next((parent for parent in Path(path).parents if parent.is_dir()), Path())
+        files = {file.name: file for file in folder.rglob('*.py')}
+        near = difflib.get_close_matches(Path(path).name, files, n=1)
+        raise SystemExit(f'No config file {path}.' + (f' Is it {files[near[0]]}?' if near else ''))
+    with missing_in_one_line(path):
+        try:
+            if '::' in path:
+                package = MODULE2PACKAGE.get(path.partition('::')[0])
+                if package and not is_installed(package):  # MMEngine would run pip
+                    raise ModuleNotFoundError(f'{package} is not installed')
+                cfg = get_config(path)
+            else:
+                cfg = Config.fromfile(path)
+        except Exception as error:  # a config is code, and code can fail in any way
+            if advice(error):
+                raise
+            raise SystemExit(f'{path} can not be read as a config ({type(error).__name__}: {first_line(error)})'
+                             ) from error
+    if 'model' not in cfg:
+        raise SystemExit(f'{path} has no `model`: give the config of a task.')
+    scope = cfg.get('default_scope')
+    with missing_in_one_line(path):
+        if scope in MODULE2PACKAGE and importlib.util.find_spec(scope) is None:
+            raise ModuleNotFoundError(f'{scope} is not installed')
+    return cfg
+
+
+def first_line(error: object) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip().splitlines() or ['no details'])[0]
+
+
+class Options(DictAction):
+    """``--cfg-options``, with one line for what is no KEY=VALUE."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        for value in values:
+            if '=' not in value:
+                raise argparse.ArgumentError(self, f'{value!r} is no KEY=VALUE')
+        super().__call__(parser, namespace, values, option_string)
+
+
+def wrong_setting(error: Exception) -> str | None:
+    """What an error in building a part says of the part's settings, or None where it is about something else."""
+    if isinstance(error, KeyError):
+        return first_line(error.args[0]) if ' registry' in str(error) else None
+    return first_line(error) if isinstance(error, ValueError) else None
+
+
+def merge_options(cfg: Config, options: dict | None) -> None:
+    """Put what ``--cfg-options`` gave into a config, or leave with one line where it does not fit."""
+    try:
+        cfg.merge_from_dict(options or {})
+    except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise SystemExit(f'--cfg-options does not fit the config ({type(error).__name__}: {first_line(error)})'
+                         ) from error
 
 
 def check_checkpoint(source: str) -> tuple[Any, Path]:
@@ -211,11 +269,12 @@ def build_runner(cfg: Config) -> Runner:
         if cfg.launcher == 'slurm':
             _read_slurm()
         torch.distributed.init_process_group(backend='gloo')
-    if 'runner_type' in cfg:
-        from mmengine.registry import RUNNERS
-        runner = RUNNERS.build(cfg)
-    else:
-        runner = Runner.from_cfg(cfg)
+    try:
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    except (KeyError, ValueError) as error:  # nothing is trained or read yet
+        if not wrong_setting(error):
+            raise
+        raise SystemExit(f'{cfg.filename or "The config"}: {wrong_setting(error)}') from error
     for note in notes:
         runner.logger.info(note)
     return runner
@@ -234,18 +293,27 @@ def _read_slurm() -> None:
 
 @contextmanager
 def one_line_errors(cfg: Config) -> Iterator[None]:
-    """Leave with one line where data or weights can't be read or written, or training diverged; other errors pass."""
+    """Leave with one line where data or weights can't be read or written, training diverged, or a known package is not
+    installed; other errors pass.
+    """
+    from mmuniformer.apis.errors import PredictError
     from mmuniformer.datasets.transforms import ClipReadError, TokenLabelError
     from mmuniformer.datasets.wrappers import TooManyUnreadable
     from mmuniformer.engine.hooks import CheckpointWriteError, NonFiniteError
     try:
-        yield
+        with missing_in_one_line(cfg.filename or 'This'):
+            yield
     except (ClipReadError, TokenLabelError, TooManyUnreadable) as error:
         # A worker process puts its traceback before the message.
         message = str(error).strip().splitlines()[-1].rpartition(f'{type(error).__name__}: ')[2]
         raise SystemExit(message) from error
-    # CheckpointError: weights to start from, in an init_cfg
-    except (CheckpointError, CheckpointWriteError, NonFiniteError) as error:
+    except ImportError as error:  # such as MMAction2's of decord, from a worker process
+        lines = [line for line in str(error).splitlines() if 'pip install' in line]
+        if not lines:
+            raise
+        raise SystemExit(lines[-1].removeprefix('ImportError: ')) from error
+    # CheckpointError: weights to start from, in an init_cfg; PredictError: a checkpoint of another model
+    except (CheckpointError, CheckpointWriteError, NonFiniteError, PredictError) as error:
         raise SystemExit(str(error)) from error
     except (FileNotFoundError, AssertionError) as error:
         missing = {key: path for key, path in data_paths(cfg) if not Path(path).exists()}

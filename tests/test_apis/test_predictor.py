@@ -175,7 +175,7 @@ def test_config_that_is_none(tmp_path):
     (tmp_path / 'other.py').write_text('a = 1\n')
     with pytest.raises(PredictError, match='broken.py can not be read as a config'):
         Predictor(tmp_path / 'broken.py', 'x.pth')
-    with pytest.raises(PredictError, match='other.py is no config to predict with: it needs a model'):
+    with pytest.raises(PredictError, match='other.py has no `model`: give the config of a task'):
         Predictor(tmp_path / 'other.py', 'x.pth')
 
 
@@ -184,6 +184,13 @@ def test_checkpoint_of_other_classes_or_another_model(video_model, image_model):
         Predictor('uniformer-demo_recognition', video_model[1], device='cpu')
     with pytest.raises(PredictError, match=r'does not fit .*: \d+ of \d+ tensors differ or are missing'):
         Predictor(image_model[0], video_model[1], device='cpu')
+
+
+@pytest.mark.parametrize('device', ['foo', 'cuda:99'])
+def test_device_that_is_not_there(image_model, device):
+    with pytest.raises(PredictError, match=f'^Device {device} can not be used .*: give one that is there') as error:
+        Predictor(*image_model, device=device)
+    assert '\n' not in str(error.value)
 
 
 def test_only_the_classes_differ(video_model, tmp_path):

@@ -93,7 +93,9 @@ def test_folded_model_tests_as_before(trained, tmp_path):
 
 
 @pytest.mark.parametrize('case, message', [
-    ('a tensor lost', 'blocks1.0.norm1.weight is missing'),
+    ('a tensor lost', 'blocks1.0.norm1.weight is not in it'),
+    ('a tensor too many', 'the model has no extra.weight'),
+    ('another model', 'tensors differ or are missing'),
     ('folded already', 'give the one the model was trained with'),
     ('other backbone', 'no backbone of type mmuniformer'),
     ('onto itself', 'would be overwritten'),
@@ -106,6 +108,12 @@ def test_what_can_not_be_folded_is_named(trained, tmp_path, capsys, case, messag
         content = torch.load(checkpoint)
         del content['state_dict']['backbone.blocks1.0.norm1.weight']
         torch.save(content, checkpoint)
+    elif case == 'a tensor too many':
+        content = torch.load(checkpoint)
+        content['state_dict']['extra.weight'] = torch.zeros(1)
+        torch.save(content, checkpoint)
+    elif case == 'another model':
+        config.write_text(CONFIG.replace('embed_dims=[8, 16, 24, 32]', 'embed_dims=[16, 16, 24, 32]'))
     elif case == 'folded already':
         config.write_text(CONFIG + "model['backbone'].update(deploy=True, init_cfg=None)\n")
     elif case == 'other backbone':

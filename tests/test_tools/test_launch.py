@@ -26,6 +26,13 @@ def tool(name: str):
     return module
 
 
+def run(monkeypatch, name: str, *options: str) -> None:
+    """The whole tool."""
+    monkeypatch.setattr('sys.argv', [f'{name}.py', str(KINETICS), *options])
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    tool(name).main()
+
+
 def merged(monkeypatch, name: str, *options: str) -> Config:
     """The config as the tool hands it to the Runner."""
     module = tool(name)
@@ -66,9 +73,16 @@ class TestTrainOptions:
         with pytest.raises(SystemExit, match='base_batch_size'):
             module.merge_args(Config(dict()), args)
 
+    @pytest.mark.parametrize('given', ['foo', 'train_dataloader.batch_size.x=1'])
+    def test_options_that_do_not_fit(self, monkeypatch, capsys, given):
+        with pytest.raises(SystemExit) as error:
+            merged(monkeypatch, 'train', '--cfg-options', given)
+        said = capsys.readouterr().err if given == 'foo' else str(error.value)
+        assert ("'foo' is no KEY=VALUE" if given == 'foo' else '--cfg-options does not fit the config (') in said
+
     def test_resume_from_a_missing_file(self, monkeypatch):
         with pytest.raises(SystemExit, match='gone.pth: no such file'):
-            merged(monkeypatch, 'train', '--resume', 'gone.pth')
+            run(monkeypatch, 'train', '--resume', 'gone.pth')
 
 
 class TestTestOptions:
@@ -106,19 +120,19 @@ class TestTestOptions:
 
     def test_missing_checkpoint(self, monkeypatch):
         with pytest.raises(SystemExit, match='gone.pth: no such file'):
-            merged(monkeypatch, 'test', 'gone.pth')
+            run(monkeypatch, 'test', 'gone.pth')
 
     def test_web_page_for_a_checkpoint(self, monkeypatch, tmp_path):
         (tmp_path / 'page.pth').write_text('<!DOCTYPE html><html></html>')
         with pytest.raises(SystemExit, match='is a web page'):
-            merged(monkeypatch, 'test', str(tmp_path / 'page.pth'))
+            run(monkeypatch, 'test', str(tmp_path / 'page.pth'))
 
     def test_official_checkpoint(self, monkeypatch, tmp_path):
         """A Runner would warn of every name, load nothing and report the accuracy of guessing."""
         from mmuniformer.models import UniFormer3D
         torch.save(UniFormer3D(dict(depths=[1] * 4, embed_dims=[8] * 4, head_dim=8)).state_dict(), tmp_path / 'o.pth')
         with pytest.raises(SystemExit, match=r'official release.*convert.py .*o.pth FILE --to mm'):
-            merged(monkeypatch, 'test', str(tmp_path / 'o.pth'))
+            run(monkeypatch, 'test', str(tmp_path / 'o.pth'))
 
 
 class TestMissing:
@@ -133,6 +147,36 @@ class TestMissing:
     def test_config_in_no_folder(self, tmp_path):
         with pytest.raises(SystemExit, match=r'^No config file .*/a/b.py\.$'):
             launch.read_config(str(tmp_path / 'a/b.py'))
+
+    def test_folder_as_a_config(self):
+        with pytest.raises(SystemExit, match='configs is a folder: name a config file in it'):
+            launch.read_config(str(ROOT / 'configs'))
+
+    @pytest.mark.parametrize('text, message', [
+        ('model = dict(', r'can not be read as a config \(SyntaxError: '),
+        ("_base_ = 'gone.py'", r'can not be read as a config \(FileNotFoundError: .*gone.py'),
+        ('model = dict(a=1 / 0)', r'can not be read as a config \(ZeroDivisionError: '),
+        ('a = 1', 'has no `model`'),
+    ])
+    def test_config_that_is_none(self, tmp_path, text, message):
+        (tmp_path / 'a.py').write_text(text)
+        with pytest.raises(SystemExit, match=rf'^{tmp_path}/a.py {message}') as error:
+            launch.read_config(str(tmp_path / 'a.py'))
+        assert '\n' not in str(error.value)
+
+    @pytest.mark.parametrize('name', ['mmuniformer::recognition/nope.py', 'nopkg::foo.py', 'nopkg::foo/bar.py'])
+    def test_missing_packaged_config(self, name):
+        with pytest.raises(SystemExit, match=f'^{name} can not be read as a config'):
+            launch.read_config(name)
+
+    @pytest.mark.parametrize('change, message', [
+        (dict(type='mmuniformer.UniFormer', arch='smal'), "unknown arch 'smal': choose one of"),
+        (dict(type='mmuniformer.Uniformer'), 'mmuniformer.Uniformer is not in the mmengine::model registry'),
+    ])
+    def test_setting_that_can_not_be(self, tmp_path, change, message):
+        cfg = Config(dict(model=change, work_dir=str(tmp_path / 'out')))
+        with pytest.raises(SystemExit, match=f'^The config: {message}'):
+            launch.build_runner(cfg)
 
     def test_packaged_config(self):
         cfg = launch.read_config('mmaction::recognition/c3d/c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb.py')
@@ -160,6 +204,16 @@ class TestMissing:
         with pytest.raises(SystemExit, match=r'^Not there: .*a.json \(val_dataloader.dataset.ann_file\)\. '), \
                 launch.one_line_errors(cfg):
             raise AssertionError(f'Annotation file `{tmp_path}/a.json`does not exist')
+
+    def test_package_missed_in_a_worker(self):
+        """The words of MMAction2's DecordInit, as PyTorch brings them from another process."""
+        inside = 'Caught ImportError in DataLoader worker process 0.\nOriginal Traceback:\n  ...\n' \
+                 'ImportError: Please run "pip install decord" to install Decord first.\n'
+        with pytest.raises(SystemExit, match='^Please run "pip install decord" to install Decord first.$'), \
+                launch.one_line_errors(Config()):
+            raise ImportError(inside)
+        with pytest.raises(ImportError, match='cannot import'), launch.one_line_errors(Config()):
+            raise ImportError("cannot import name 'x' from 'mmuniformer'")
 
     def test_other_assertions_are_not_blamed_on_data(self):
         cfg = Config(dict(train_dataloader=dict(dataset=dict(ann_file='gone.json'))))

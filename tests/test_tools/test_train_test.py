@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -39,6 +40,12 @@ del _data, _loader
 train_cfg = dict(max_epochs=1)
 default_hooks = dict(logger=dict(interval=1))
 """
+WITHOUT = """
+from importlib.machinery import PathFinder
+
+find_spec = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *args: None if name.split('.')[0] == '{name}' else find_spec(name, *args)
+"""
 
 
 @pytest.fixture
@@ -61,8 +68,8 @@ def config(data, tmp_path) -> Path:
     return tmp_path / 'tiny.py'
 
 
-def run(name: str, folder: Path, *options) -> subprocess.CompletedProcess:
-    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHONPATH=str(ROOT))
+def run(name: str, folder: Path, *options, path: str | Path = '') -> subprocess.CompletedProcess:
+    env = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PYTHONPATH=f'{ROOT}{os.pathsep}{path}')
     command = [sys.executable, str(ROOT / f'tools/{name}.py'), *map(str, options), '--work-dir', str(folder)]
     return subprocess.run(command, env=env, cwd=folder.parent, text=True, capture_output=True, timeout=300)
 
@@ -96,6 +103,20 @@ def last_line(result: subprocess.CompletedProcess) -> str:
     assert result.returncode == 1
     assert 'Traceback' not in result.stderr
     return result.stderr.strip().splitlines()[-1]
+
+
+def test_checkpoint_of_another_model(config, tmp_path):
+    torch.save(dict(meta={}, state_dict={'backbone.patch_embed1.proj.weight': torch.zeros(1)}), tmp_path / 'other.pth')
+    for name, options in (('test', [tmp_path / 'other.pth']), ('train', ['--resume', tmp_path / 'other.pth'])):
+        line = last_line(run(name, tmp_path / 'out', config, *options))
+        assert line.startswith(f'{tmp_path}/other.pth does not fit {config}: '), line
+        assert 'backbone.patch_embed1.proj.weight is 1, not ' in line
+
+
+def test_missing_framework(config, tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text(WITHOUT.format(name='mmaction'))
+    line = last_line(run('train', tmp_path / 'out', config, path=tmp_path))
+    assert line.startswith(f'{config} needs mmaction: pip install decord "mmaction2')
 
 
 def test_damaged_video(config, data, tmp_path):

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from torch import nn
 
 import mmuniformer  # noqa: F401  (registers the backbones)
-from mmuniformer.checkpoint import CheckpointError
+from mmuniformer.apis import PredictError
+from mmuniformer.apis.model import build_model
+from mmuniformer.apis.weights import check_fit
 from mmuniformer.engine.launch import check_checkpoint, read_config
 from mmuniformer.models.backbones.base import BaseUniFormer
 
@@ -96,12 +98,14 @@ def main(argv=None) -> int:
         content, _ = check_checkpoint(args.checkpoint)
         if not isinstance(content.get('state_dict'), dict):
             raise ValueError(f'{args.checkpoint} has no `state_dict`: give a checkpoint that a Runner wrote')
-        init_default_scope(cfg.get('default_scope', 'mmengine'))
-        model = MODELS.build(cfg.model)
+        model = build_model(cfg)
         found = backbones(model)
-        _load(model, content['state_dict'], args.checkpoint)
+        unknown = check_fit(model, content, args.checkpoint, args.config)  # loads it
+        if unknown:
+            raise ValueError(f'{args.checkpoint} does not fit {args.config}: the model has no {unknown[0]}' +
+                             (f' and {len(unknown) - 1} more' if len(unknown) > 1 else ''))
         changes = [fold(backbone) for backbone in found]
-    except (CheckpointError, ValueError) as error:
+    except (PredictError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     cfg.model = deployed_config(cfg.model.to_dict())
@@ -113,16 +117,6 @@ def main(argv=None) -> int:
     print(f'{args.out}: folded; the maps of a random input changed by {max(changes):.1e} of their largest value')
     print(f'test it with: python tools/test.py {target} {args.out}')
     return 0
-
-
-def _load(model: nn.Module, weights: dict, source: str) -> None:
-    """Load all of it: a tensor that is amiss would go unseen in the folded file."""
-    state = {name.removeprefix('module.'): tensor for name, tensor in weights.items()}
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    wrong = [f'{name} is missing' for name in missing] + [f'{name} is unknown' for name in unexpected]
-    if wrong:
-        raise ValueError(f'{source} does not fit the model of the config: {"; ".join(wrong[:6])}' +
-                         (f' and {len(wrong) - 6} more' if len(wrong) > 6 else ''))
 
 
 if __name__ == '__main__':
