@@ -6,9 +6,8 @@ on where an interrupted run stopped.
 import argparse
 import json
 
-from mmengine.config import DictAction
-
 import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
+from mmuniformer.engine.launch import Options
 from mmuniformer.finetune.options import TASKS
 from mmuniformer.finetune.run import main
 
@@ -31,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, help='processes that load training data (as the cores allow)')
     parser.add_argument('--size', type=int, help="side of the input in pixels, of pose its width (the zoo's)")
     parser.add_argument('--frames', type=int, default=16, help='frames of a clip, for videos (16)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE',
                         help='put into the config: key.subkey=value, lists as key="[a,b]"')
     return parser.parse_args()
 

@@ -114,8 +114,8 @@ def _why_unreadable(error: Exception) -> str:
     if code:
         return (f'holds more than weights: reading it would call `{code[1] or code[2]}`. Nothing was executed. If you '
                 'made this file, save its `state_dict()` alone')
-    return (f'can not be read as weights: it is cut off, damaged, or no checkpoint of PyTorch '
-            f'({type(error).__name__}: {str(error).splitlines()[0] if str(error) else "no details"})')
+    # PyTorch's own words are of its unpickler, or advise to execute what the file holds.
+    return 'can not be read as weights: it is cut off, damaged, or no checkpoint of PyTorch'
 
 
 def _download(url: str) -> Path:

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 
 from mmuniformer.engine.hooks.storage import write_whole
-from mmuniformer.engine.launch import build_runner, one_line_errors
+from mmuniformer.engine.launch import build_runner, one_line_errors, read_config
+from mmuniformer.engine.missing import missing_in_one_line
 from mmuniformer.engine.testing import evaluate
 
 from .config import common_sections, write_config
@@ -21,7 +22,7 @@ from .progress import ProgressHook, quieten
 from .report import markdown_table
 from .samples import split
 from .task import Plan, Task
-from .weights import find_weights, size_of
+from .weights import find_weights, size_of, try_weights
 
 STATE, CONFIG, REPORT, TRAIN = 'finetune.json', 'config.py', 'report.md', 'train'
 #: Channels of the last stage that the tasks' rates for training from scratch are for.
@@ -101,6 +102,8 @@ def _state(out: Path, options: Options) -> dict | None:
 def _prepare(task: Task, options: Options, out: Path) -> dict:
     """All that comes before the training; leaves the split, the config and the state file."""
     size = size_of(options.arch, task.zoo, options.task)
+    base = f'mmuniformer::{task.zoo[options.arch if isinstance(options.arch, str) else "small"]}'
+    read_config(base)  # says at once if the framework is missing
     findings = Findings()
     try:
         train = task.read(options.data, findings)
@@ -122,7 +125,6 @@ def _prepare(task: Task, options: Options, out: Path) -> dict:
     # From here on the folder is known as ours, whatever ends this run.
     write_whole(json.dumps(dict(options=options.identity())).encode(), out / STATE)
     task.write(train, val, out / 'data')
-    base = f'mmuniformer::{task.zoo[options.arch if isinstance(options.arch, str) else "small"]}'
     title = f'{options.task.capitalize()}, data {options.data}. From tools/finetune.py, for tools/train.py.'
 
     # The release's light models lost to NaN in mixed precision.
@@ -141,15 +143,16 @@ def _prepare(task: Task, options: Options, out: Path) -> dict:
                                                   ('', dict(work_dir=str(out.resolve() / TRAIN)))],
                             options.cfg_options)
 
-    batch = options.batch_size
-    if batch is None:
-        # A short epoch needs steps, too.
-        most = max(2, min(task.max_batch, len(train) // 8))
+    # A short epoch needs steps, too.
+    batch = options.batch_size or max(2, min(task.max_batch, len(train) // 8))
+    cfg = write(batch)
+    try_weights(cfg)
+    if options.batch_size is None:
         with one_line_errors(Config(dict())):
-            batch, why = fit_batch(write(most), most)
+            batch, why = fit_batch(cfg, batch)
         findings.facts['batch size'] = why
         print(f'batch size {why}', flush=True)
-    cfg = write(batch)
+        cfg = write(batch)
     findings.facts['learning rate'] = f'{cfg.optim_wrapper.optimizer.lr:g}'
     state = dict(options=options.identity(), rows=findings.rows())
     write_whole(json.dumps(state, indent=1).encode(), out / STATE)
@@ -224,7 +227,9 @@ bash tools/dist_train.sh {config} 8 --work-dir {out.resolve() / 'again'}
 def main(**arguments) -> None:
     """Run with these :class:`Options`, and leave with one line where something can't be used."""
     try:
-        finetune(Options(**arguments))
+        options = Options(**arguments)
+        with missing_in_one_line(f'--task {options.task}'):
+            finetune(options)
     except FinetuneError as error:
         raise SystemExit(f'error: {error}') from error
     except KeyboardInterrupt:

@@ -2,6 +2,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, init_default_scope
+
+from mmuniformer.apis.quiet import quiet
 from mmuniformer.checkpoint import CheckpointError
 from mmuniformer.checkpoint.published import PUBLISHED
 from mmuniformer.checkpoint.reading import read
@@ -35,6 +40,22 @@ def published(task: str, arch: str) -> str | None:
     # What a program can fetch goes before what is only on Google Drive.
     fitting.sort(key=lambda row: not (row.url or row.hub))
     return fitting[0].where if fitting else None
+
+
+def try_weights(cfg: Config) -> None:
+    """Load the weights to start from into the backbone of a config, once, as the training will.
+
+    Raises:
+        FinetuneError: They are of another network; says what differs.
+    """
+    if not cfg.model.backbone.get('init_cfg'):
+        return
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    with quiet(MMLogger.get_current_instance()):
+        try:
+            MODELS.build(cfg.model.backbone).init_weights()
+        except CheckpointError as error:
+            raise FinetuneError(f"The weights can't be used: {error}") from error
 
 
 def find_weights(task: str, arch: str | Mapping[str, Any], given: str | None) -> dict | None:

@@ -134,7 +134,7 @@ def test_a_run_that_trained_nothing_yet_may_change(images, tmp_path):
     # from scratch, the network a sixteenth as wide as the one that the rate is for
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(16 * 7.5e-4 * (3 / 64) ** 0.5, rel=0.01)
     torch.save(dict(no='weights'), tmp_path / 'bad.pth')
-    with pytest.raises(SystemExit, match='bad.pth'):
+    with pytest.raises(FinetuneError, match='bad.pth'):
         run('image', images, tmp_path / 'out', pretrained=str(tmp_path / 'bad.pth'))
     run('image', images, tmp_path / 'out', prepare=True)
 
@@ -242,6 +242,12 @@ class TestBadInput:
         self.check('no published weights of this arch', images, tmp_path / 'out', pretrained=None)
         self.check('Google Drive.*drive.google.com.*--pretrained PATH', images, tmp_path / 'out', arch='xxs',
                    pretrained=None)
+
+    def test_weights_of_another_network(self, images, tmp_path):
+        """Known before the training, also where that is left for later."""
+        torch.save(UniFormer(dict(ARCH, embed_dims=[16, 16, 24, 32])).state_dict(), tmp_path / 'wide.pth')
+        self.check("weights can't be used: .*wide.pth.* does not fit the model", images, tmp_path / 'out', batch_size=2,
+                   pretrained=str(tmp_path / 'wide.pth'))
 
     def test_numbers(self, images, tmp_path):
         self.check('epochs must be at least 1', images, tmp_path / 'out', epochs=0)
