@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmuniformer.apis import PredictError
 from mmuniformer.apis.quiet import quiet
+from mmuniformer.engine.missing import INSTALL
 
 from .parts import Backbone
 
@@ -30,7 +31,7 @@ def formats(path: Path) -> str:
         raise PredictError(f'the file to write must end in {" or ".join(FORMATS)} (torch.export), got {path}')
     missing = [name for name in FORMATS[path.suffix] if importlib.util.find_spec(name) is None]
     if missing:
-        raise PredictError(f'{path.suffix} needs {", ".join(missing)}: pip install "mmuniformer[export]"')
+        raise PredictError(f'{path.suffix} needs {", ".join(missing)}: pip install {INSTALL[missing[0]]}')
     return path.suffix
 
 

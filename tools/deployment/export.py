@@ -16,14 +16,14 @@ import tempfile
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from torch import nn
 
 import mmuniformer  # noqa: F401  (registers the models, mends the dependencies)
 from mmuniformer.analysis import default_shape
 from mmuniformer.apis import PredictError
 from mmuniformer.apis.model import load_model
-from mmuniformer.engine.launch import read_config
+from mmuniformer.engine.launch import Options, merge_options, read_config
 from mmuniformer.export import Backbone, check_inputs, choose_part, difference, formats, reader, write
 from mmuniformer.export.parts import PARTS
 from mmuniformer.models import UniFormerLight, UniFormerLight3D
@@ -47,7 +47,7 @@ def parse_args(argv=None) -> argparse.Namespace:
                         'backbones for images take any)')
     parser.add_argument('--tolerance', type=float, default=1e-4,
                         help='largest difference from PyTorch, of an output or of 1, whichever is more (1e-4)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE',
                         help='settings of the config to change')
     return parser.parse_args(argv)
 
@@ -97,7 +97,7 @@ def export(args: argparse.Namespace) -> str:
     """
     formats(args.out)
     cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     model = load_model(cfg, args.checkpoint)
     part = choose_part(model, args.part)
     shape = sample_shape(cfg, part, args.shape)
