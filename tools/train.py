@@ -29,7 +29,8 @@ def parse_args() -> argparse.Namespace:
                         help='scale the learning rate with the total batch size (most configs here do already)')
     parser.add_argument('--seed', type=int, help="seed of all random numbers (default: the config's)")
     parser.add_argument('--diff-rank-seed', action='store_true', help='another seed for every process')
-    parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms of cuDNN')
+    parser.add_argument('--deterministic', action='store_true',
+                        help='only deterministic algorithms, slower; an error where PyTorch has none')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
                         help='override the config: key.subkey=value, lists as key="[a,b]"')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',

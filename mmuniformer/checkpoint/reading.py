@@ -3,7 +3,7 @@ import argparse
 import os
 import re
 import zipfile
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -64,8 +64,6 @@ def _command_lines_allowed() -> AbstractContextManager:
 
     It is a bare holder of attributes. MMEngine's log histories and NumPy's numbers are let through by `compat`.
     """
-    if not hasattr(torch.serialization, 'safe_globals'):  # torch < 2.5 can't be told to
-        return nullcontext()
     # Leaving safe_globals() forgets what it was given, even if somebody had allowed it before.
     new = {argparse.Namespace}.difference(torch.serialization.get_safe_globals())
     return torch.serialization.safe_globals(list(new))
