@@ -116,7 +116,7 @@ def test_checkpoint_of_another_model(config, tmp_path):
 def test_missing_framework(config, tmp_path):
     (tmp_path / 'sitecustomize.py').write_text(WITHOUT.format(name='mmaction'))
     line = last_line(run('train', tmp_path / 'out', config, path=tmp_path))
-    assert line.startswith(f'{config} needs mmaction: pip install decord "mmaction2')
+    assert line.startswith(f'{config} needs mmaction2: pip install decord "mmaction2')
 
 
 def test_damaged_video(config, data, tmp_path):
